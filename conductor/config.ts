@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { InvalidParameterError } from '../protocol/errors.ts';
+
+const port = z.number().int().min(0).max(65_535);
+const seconds = z.number().positive();
+const tls = z.union([z.enum(['none', 'self-signed']), z.strictObject({ certificate: z.string(), key: z.string() })]);
+const GIB = 1024 ** 3;
+
+/** Every key of the configuration, with its default. Durations are seconds, sizes bytes. */
+export const configSchema = z.strictObject({
+  /** Name of this conductor, as it stands in `reservation` and `GET /v1/conductors`. */
+  host: z.string().min(1).default(() => hostname()),
+  conductor_group: z.string().default(''),
+  log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  /** Database, certificates, embedded images and spool live below it. */
+  state_directory: z.string().default('./var'),
+  api: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: port.default(6385),
+      tls: tls.default('none'),
+      auth: z.enum(['noauth', 'http_basic']).default('noauth'),
+      /** htpasswd file with bcrypt hashes (`htpasswd -B`), for http_basic. */
+      http_basic_file: z.string().optional(),
+    })
+    .prefault({}),
+  provisioning: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: port.default(6386),
+      tls: tls.default('self-signed'),
+      /** URL by which machines reach this listener; default: made of host and port. */
+      advertise_url: z.url().optional(),
+    })
+    .prefault({}),
+  image_service: z
+    .strictObject({
+      /** Glance v2 endpoint; without it the embedded image service is started. */
+      url: z.url().optional(),
+      /** A fixed X-Auth-Token, or the name of a file that holds it. */
+      token: z.string().optional(),
+      token_file: z.string().optional(),
+      ca_file: z.string().optional(),
+      timeout_s: seconds.default(60),
+      embedded: z.strictObject({ host: z.string().default('127.0.0.1'), port: port.default(9292) }).prefault({}),
+    })
+    .prefault({}),
+  enabled_hardware_types: z.array(z.string()).min(1).default(['redfish']),
+  conductor: z
+    .strictObject({
+      /** What agents are told; they heartbeat at 0.3 to 0.6 of it. */
+      heartbeat_timeout_s: seconds.default(300),
+      /** How long a wait state waits for the ramdisk. */
+      callback_timeout_s: seconds.default(1800),
+      /** How often deadlines, stalls and pending boot-backs are looked at. */
+      check_interval_s: seconds.default(15),
+      lock_attempts: z.number().int().positive().default(3),
+      lock_retry_interval_s: seconds.default(1),
+      soft_power_off_timeout_s: seconds.default(180),
+      power_timeout_s: seconds.default(120),
+      /** Pause before a failed boot-back is tried again; doubled each time up to the maximum. */
+      boot_back_retry_s: seconds.default(15),
+      boot_back_retry_max_s: seconds.default(600),
+      agent_timeout_s: seconds.default(60),
+    })
+    .prefault({}),
+  snapshot: z
+    .strictObject({
+      /** Captures at once; more wait before their server is powered off. */
+      max_concurrent: z.number().int().positive().default(2),
+      /** Absolute limit of a capture, from the accepted command to its end. */
+      capture_timeout_s: seconds.default(4 * 3600),
+      /** Without any progress for so long a capture fails. */
+      stall_timeout_s: seconds.default(300),
+      poll_interval_s: seconds.default(5),
+      /** Quota of one snapshot on the share. */
+      max_image_bytes: z.number().int().positive().default(1024 * GIB),
+      /** What the spool's file system must keep free; checked before a node is touched. */
+      spool_reserve_bytes: z.number().int().nonnegative().default(2 * GIB),
+      spool_directory: z.string().optional(),
+      upload_timeout_s: seconds.default(4 * 3600),
+      upload_attempts: z.number().int().positive().default(8),
+      upload_retry_pause_s: seconds.default(5),
+    })
+    .prefault({}),
+});
+export type Config = z.infer<typeof configSchema>;
+
+/**
+ * Reads the YAML file (if any) and the environment over it: `METALSHOT_API__PORT=6390` sets `api.port`, values are parsed as YAML.
+ * @throws InvalidParameterError naming every wrong key.
+ */
+export async function loadConfig(file: string | undefined, environment: Readonly<Record<string, string | undefined>>): Promise<Config> {
+  const document = file === undefined ? {} : await readDocument(file);
+  for (const [name, value] of Object.entries(environment)) {
+    if (name.startsWith('METALSHOT_') && value !== undefined) setPath(document, name.slice('METALSHOT_'.length).toLowerCase().split('__'), parse(value) as unknown, name);
+  }
+  return parseConfig(document, file ?? 'the environment');
+}
+
+export function parseConfig(document: unknown, source: string): Config {
+  const parsed = configSchema.safeParse(document);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(top level)'}: ${issue.message}`);
+    throw new InvalidParameterError(`The configuration in ${source} is not valid: ${problems.join('; ')}. See docs/configuration.md for all keys.`, { problems });
+  }
+  const config = parsed.data;
+  const exposed = !['127.0.0.1', '::1', 'localhost'].includes(config.api.host);
+  if (config.api.auth === 'http_basic' && config.api.http_basic_file === undefined) {
+    throw new InvalidParameterError(`api.http_basic_file: required with api.auth: http_basic (a file of user:bcrypt-hash lines, made by "htpasswd -B")`);
+  }
+  if (exposed && (config.api.auth === 'noauth' || config.api.tls === 'none')) {
+    throw new InvalidParameterError(`api.host: ${config.api.host} is beyond loopback, where the admin API is served only with authentication and TLS: set api.auth: http_basic and api.tls: self-signed (or your certificate), or bind to 127.0.0.1`);
+  }
+  return { ...config, state_directory: resolve(config.state_directory) };
+}
+
+async function readDocument(file: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new InvalidParameterError(`Cannot read the configuration file ${file}: ${(error as Error).message}`, {}, error);
+  }
+  let document: unknown;
+  try {
+    document = parse(text) ?? {};
+  } catch (error) {
+    throw new InvalidParameterError(`${file} is not YAML: ${(error as Error).message}`, {}, error);
+  }
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) throw new InvalidParameterError(`${file}: expected a YAML mapping of keys, found ${JSON.stringify(document)}`);
+  return document as Record<string, unknown>;
+}
+
+function setPath(document: Record<string, unknown>, path: readonly string[], value: unknown, variable: string): void {
+  let at = document;
+  for (const name of path.slice(0, -1)) {
+    const inner = (at[name] ??= {});
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) throw new InvalidParameterError(`${variable}: ${name} is not a mapping of keys in the configuration file`);
+    at = inner as Record<string, unknown>;
+  }
+  at[path[path.length - 1] as string] = value;
+}

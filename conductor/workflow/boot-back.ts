@@ -1,0 +1,68 @@
+import { messageOf } from '../../protocol/errors.ts';
+import { hasTag } from '../../state-machine/provision-states.ts';
+import type { NodeRow, SnapshotRow } from '../db/rows.ts';
+import { driverTask } from './driver-task.ts';
+import { takeFreeLock } from './lock.ts';
+import type { WorkflowParts } from './parts.ts';
+
+/**
+ * Brings a server that was taken down for a snapshot back to its own disk, or leaves it off when it was off before.
+ * A ramdisk is switched off hard (it has nothing to lose); while none was started the server may still run by itself, and
+ * then only its boot device is touched. May be called again at any time. The lock must be held.
+ * @returns the node's row as stored.
+ * @throws MetalshotError when the machine does not obey; `boot_back` then stays as it is.
+ */
+export async function bootBack(parts: WorkflowParts, node: NodeRow, snapshot: SnapshotRow | null): Promise<NodeRow> {
+  if (node.bootBack === null || node.bootBack === 'done') return node;
+  const { boot, management, power } = parts.hardware.driversFor(node);
+  const task = await driverTask(parts, node, 4 * parts.limits.powerTimeoutMs);
+  const wasOff = node.powerStateBefore === 'power off';
+
+  if (node.ramdiskStarted || wasOff) await power.setPowerState(task, 'power off', parts.limits.powerTimeoutMs);
+  await boot.cleanUpRamdisk(task);
+  await management.setBootDevice(task, 'disk', false);
+  if (!wasOff) await power.setPowerState(task, 'power on', parts.limits.powerTimeoutMs);
+
+  const now = new Date();
+  await parts.db.nodes.update(node.id, { bootBack: 'done', ramdiskStarted: false, bootBackAttempts: 0, bootBackNextAt: null, powerState: wasOff ? 'power off' : 'power on', targetPowerState: null, agentUrl: null, agentToken: null, agentVerifyCa: null });
+  if (snapshot && snapshot.poweredOffAt && !wasOff) await parts.db.snapshots.update(snapshot.id, { poweredOnAt: now });
+  task.log.info({ poweredOn: !wasOff }, 'server is back on its own disk');
+  return parts.db.nodes.get(node.id);
+}
+
+/** A boot-back that failed is noted, with the time of the next try: pauses double up to a maximum. */
+export async function noteFailedBootBack(parts: WorkflowParts, node: NodeRow, error: unknown): Promise<void> {
+  const attempts = node.bootBackAttempts + 1;
+  const pauseMs = Math.min(parts.times.bootBackRetryMs * 2 ** Math.min(attempts - 1, 30), parts.times.bootBackRetryMaxMs);
+  parts.log.error({ node: node.uuid, attempts, pauseMs, error: messageOf(error) }, 'server could not be booted back; it will be tried again');
+  await parts.db.nodes.update(node.id, {
+    bootBack: 'failed',
+    bootBackAttempts: attempts,
+    bootBackNextAt: new Date(Date.now() + pauseMs),
+    lastError: appendOnce(node.lastError, `The server could not be booted back from its own disk (this is tried again by itself): ${messageOf(error)}`),
+  });
+}
+
+/** Tries every boot-back that is due, in any state, in maintenance too; nodes whose snapshot is under way are left to their workflow. */
+export async function retryBootBacks(parts: WorkflowParts): Promise<void> {
+  for (const due of await parts.db.nodes.withPendingBootBack(new Date())) {
+    if (hasTag(due.provisionState, 'powerRefused')) continue;
+    const node = await takeFreeLock(parts, due.id);
+    if (!node) continue;
+    try {
+      if (hasTag(node.provisionState, 'powerRefused')) continue;
+      await bootBack(parts, node, await parts.db.snapshots.latestOf(node.id));
+    } catch (error) {
+      await noteFailedBootBack(parts, node, error);
+    } finally {
+      await parts.db.nodes.release(node.id, parts.host);
+    }
+  }
+}
+
+const appendOnce = (text: string | null, more: string): string => {
+  if (text === null) return more;
+  const marker = 'The server could not be booted back';
+  const before = text.includes(marker) ? text.slice(0, text.indexOf(marker)).trimEnd() : text;
+  return before === '' ? more : `${before} ${more}`;
+};

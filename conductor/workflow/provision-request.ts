@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import { ForbiddenError, InvalidParameterError, InvalidStateError, NodeLockedError, UnsupportedInterfaceError, messageOf } from '../../protocol/errors.ts';
+import { UUID_PATTERN, VERB_EVENTS, type ProvisionRequest, type Verb } from '../../protocol/provision.ts';
+import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
+import { hasTransition } from '../../state-machine/provision-states.ts';
+import type { NodePatch } from '../db/node-store.ts';
+import type { NodeRow } from '../db/rows.ts';
+import type { NewSnapshot } from '../db/snapshot-store.ts';
+import type { SnapshotRequest } from '../drivers/interfaces.ts';
+import { bootBack, noteFailedBootBack } from './boot-back.ts';
+import { driverTask } from './driver-task.ts';
+import { retryWhileLocked } from './lock.ts';
+import type { WorkflowParts } from './parts.ts';
+import { changeProvisionState } from './provision-state.ts';
+import { carryOut, type Executors } from './work.ts';
+import type { Caller } from './workflow.ts';
+
+/** What a verb brings along once its own arguments are found good. */
+interface VerbArguments {
+  patch?: NodePatch;
+  snapshot?: NewSnapshot;
+}
+
+const REQUEST_CHECK_TIMEOUT_MS = 60_000;
+
+/**
+ * A provision verb in Ironic's order: maintenance and protection, the lock (409), the state (400), the verb's own arguments
+ * (400), then the new state is stored together with the lock, and the work begins.
+ */
+export async function requestProvision(parts: WorkflowParts, executors: Executors, node: NodeRow, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<void> {
+  refuseMaintenance(node, verb);
+  await retryWhileLocked(parts, () => refuseLockedOrWrongState(parts, node, verb));
+  const args = await checkArguments(parts, node, verb, request, caller);
+  await retryWhileLocked(parts, async () => {
+    const current = await parts.db.nodes.get(node.id);
+    if (verb === 'abort' && current.provisionState === 'snapshot failed' && !isBootedBack(current)) return abortAfterBootBack(parts, current, caller);
+    const event: ProvisionEvent = verb === 'abort' ? { type: 'abort', bootedBack: isBootedBack(current) } : { type: VERB_EVENTS[verb] };
+    const error = verb === 'abort' && current.provisionState !== 'snapshot failed' ? `By request of ${caller.user}, the operation in state "${current.provisionState}" was aborted.` : undefined;
+    const change = await changeProvisionState(parts, current, event, {
+      user: caller.user,
+      lock: 'take',
+      patch: { lastError: null, ...args.patch },
+      ...(error === undefined ? {} : { error }),
+      ...(args.snapshot ? { snapshot: args.snapshot } : {}),
+    });
+    parts.background.start(`${verb} ${node.uuid}`, () => carryOut(executors, { parts, node: change.node, user: caller.user }, change.step.intentions));
+  });
+}
+
+const isBootedBack = (node: NodeRow): boolean => node.bootBack !== 'pending' && node.bootBack !== 'failed';
+
+function refuseMaintenance(node: NodeRow, verb: Verb): void {
+  if (node.maintenance && ['active', 'deploy', 'rebuild', 'snapshot'].includes(verb)) {
+    throw new InvalidParameterError(`The ${verb} operation can't be performed on node ${node.uuid} because it's in maintenance mode.`);
+  }
+  if (node.protected && ['rebuild', 'deleted', 'undeploy'].includes(verb)) throw new ForbiddenError(`Node ${node.uuid} is protected: unset it first to ${verb} it.`);
+}
+
+async function refuseLockedOrWrongState(parts: WorkflowParts, { id }: NodeRow, verb: Verb): Promise<void> {
+  const node = await parts.db.nodes.get(id);
+  if (node.reservation !== null) throw new NodeLockedError(node.uuid, node.reservation);
+  if (!hasTransition(node.provisionState, VERB_EVENTS[verb])) throw new InvalidStateError(verb, node.uuid, node.provisionState);
+}
+
+async function checkArguments(parts: WorkflowParts, node: NodeRow, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<VerbArguments> {
+  const drivers = parts.hardware.driversFor(node);
+  const task = await driverTask(parts, node, REQUEST_CHECK_TIMEOUT_MS);
+  if (request.clean_steps && verb !== 'clean') throw new InvalidParameterError('"clean_steps" is only valid when setting target provision state to clean');
+  switch (verb) {
+    case 'clean': {
+      if (!request.clean_steps || request.clean_steps.length === 0) throw new InvalidParameterError('"clean_steps" is required when setting target provision state to clean');
+      const unknown = request.clean_steps.map((step) => `${step.interface}.${step.step}`).filter((name) => !drivers.deploy.cleanSteps.includes(name));
+      if (unknown.length > 0) throw new InvalidParameterError(`clean_steps: ${unknown.join(', ')} not known to this node; it knows ${drivers.deploy.cleanSteps.join(', ') || 'none'}.`);
+      return { patch: { driverInternalInfo: { ...node.driverInternalInfo, clean_steps: request.clean_steps as never } } };
+    }
+    case 'provide': {
+      const { clean_steps: _, ...driverInternalInfo } = node.driverInternalInfo;
+      return { patch: { driverInternalInfo } };
+    }
+    case 'active':
+    case 'deploy':
+    case 'rebuild':
+      await drivers.power.validate(task);
+      await drivers.deploy.validate(task);
+      return {};
+    case 'snapshot':
+      return { snapshot: await newSnapshot(parts, node, request, caller) };
+    default:
+      return {};
+  }
+}
+
+/** @throws InvalidParameterError unless `image_ref` is a UUID. */
+export function snapshotRequest(request: ProvisionRequest, caller: Caller): SnapshotRequest {
+  const { image_ref: imageRef } = request;
+  if (imageRef === undefined || imageRef === null) throw new InvalidParameterError('image_ref: required with the target "snapshot": the UUID of the precreated image that receives the data.');
+  if (typeof imageRef !== 'string' || !UUID_PATTERN.test(imageRef)) throw new InvalidParameterError(`image_ref: expected the UUID of a precreated image, found ${JSON.stringify(imageRef)}.`);
+  return { imageRef: imageRef.toLowerCase(), projectId: caller.projectId };
+}
+
+async function newSnapshot(parts: WorkflowParts, node: NodeRow, request: ProvisionRequest, caller: Caller): Promise<NewSnapshot> {
+  const { snapshot, power, management, boot } = parts.hardware.driversFor(node);
+  if (snapshot.unsupported !== undefined) throw new UnsupportedInterfaceError(`Node ${node.uuid} can not be snapshotted: ${snapshot.unsupported}`, { interface: 'snapshot', value: snapshot.name });
+  const checked = snapshotRequest(request, caller);
+  const task = await driverTask(parts, node, REQUEST_CHECK_TIMEOUT_MS);
+  for (const driver of [power, management, boot]) await driver.validate(task);
+  await snapshot.validateRequest(task, checked);
+  if (await parts.db.snapshots.holderInUse(checked.imageRef)) throw new InvalidParameterError(`Image ${checked.imageRef} is already the target of another unfinished snapshot; create another image to receive this one.`);
+  return { uuid: randomUUID(), requestedBy: caller.user, disks: [{ imageRef: checked.imageRef, imageName: `${checked.imageRef}-snapshot.qcow2` }] };
+}
+
+/** `active` is reported only when the server runs as before: first the boot-back, in the background, then the transition. */
+async function abortAfterBootBack(parts: WorkflowParts, found: NodeRow, caller: Caller): Promise<void> {
+  if (!(await parts.db.nodes.reserve(found.id, parts.host))) throw new NodeLockedError(found.uuid, (await parts.db.nodes.get(found.id)).reservation ?? 'another request');
+  parts.background.start(`abort ${found.uuid}`, async () => {
+    let node = await parts.db.nodes.get(found.id);
+    try {
+      node = await bootBack(parts, node, await parts.db.snapshots.latestOf(node.id));
+      await changeProvisionState(parts, node, { type: 'abort', bootedBack: true }, { user: caller.user, lock: 'held', patch: { lastError: null } });
+    } catch (error) {
+      parts.log.error({ node: node.uuid, error: messageOf(error) }, 'abort could not bring the server back');
+      await noteFailedBootBack(parts, node, error);
+    } finally {
+      await parts.db.nodes.release(node.id, parts.host);
+    }
+  });
+}

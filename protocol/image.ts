@@ -1,0 +1,28 @@
+/** The image service's own shapes (Glance API v2). Names are the wire's. */
+export type ImageStatus = 'queued' | 'saving' | 'active' | 'killed' | 'deleted' | 'pending_delete' | 'deactivated' | 'uploading' | 'importing';
+
+export interface Image {
+  id: string;
+  name: string | null;
+  status: ImageStatus;
+  owner: string | null;
+  visibility: string;
+  protected: boolean;
+  disk_format: string | null;
+  container_format: string | null;
+  size: number | null;
+  virtual_size: number | null;
+  min_disk: number;
+  min_ram: number;
+  checksum: string | null;
+  os_hash_algo: string | null;
+  os_hash_value: string | null;
+  created_at: string;
+  updated_at: string;
+  tags: string[];
+  [property: string]: unknown;
+}
+
+export const IMAGE_PATCH_TYPE = 'application/openstack-images-v2.1-json-patch';
+/** The digest that is carried end to end: the agent computes it, the image service confirms it. */
+export const IMAGE_HASH_ALGO = 'sha512';

@@ -1,5 +1,6 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import axios, { type AxiosInstance } from 'axios';
 
 export interface HttpClientOptions {
@@ -9,7 +10,7 @@ export interface HttpClientOptions {
   headers?: Record<string, string>;
   /** PEM of the only authority (or the very certificate) that is trusted for https. */
   ca?: string;
-  /** Skip the check of the host name, for a pinned self-signed certificate whose peer is reached by address. */
+  /** Skip the check of the host name when the peer shows the very certificate of `ca`: self-signed ones are reached by address. */
   pinned?: boolean;
   /** Trust any certificate: only ever by explicit configuration. */
   insecure?: boolean;
@@ -25,7 +26,7 @@ export function createHttpClient(options: HttpClientOptions): AxiosInstance {
   const tls = {
     ca: options.ca,
     rejectUnauthorized: !options.insecure,
-    ...(options.pinned ? { checkServerIdentity: () => undefined } : {}),
+    ...(options.pinned ? { checkServerIdentity: (host: string, shown: PeerCertificate) => (isAmong(options.ca ?? '', shown) ? undefined : checkServerIdentity(host, shown)) } : {}),
   };
   return axios.create({
     baseURL: options.baseURL,
@@ -39,6 +40,11 @@ export function createHttpClient(options: HttpClientOptions): AxiosInstance {
     httpAgent: new HttpAgent({ keepAlive: false }),
     httpsAgent: new HttpsAgent({ keepAlive: false, ...tls }),
   });
+}
+
+function isAmong(pem: string, shown: PeerCertificate): boolean {
+  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return certificates.some((certificate) => Buffer.from(certificate.replace(/-----[^-]+-----|\s/g, ''), 'base64').equals(shown.raw));
 }
 
 /** What a failed request is called in an error: never its headers or body, which may hold secrets. */

@@ -25,6 +25,8 @@ export const VERB_MICROVERSIONS: Readonly<Record<string, number>> = {
   adopt: 17,
   rescue: 38,
   unrescue: 38,
+  deploy: 73,
+  undeploy: 73,
   unhold: 85,
   service: 87,
   snapshot: SNAPSHOT_MICROVERSION,

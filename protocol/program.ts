@@ -5,6 +5,7 @@ export interface ProgramOptions {
   /** Milliseconds after which the program is killed (SIGTERM, then SIGKILL) and the call fails. Required: nothing runs for ever. */
   timeoutMs: number;
   signal?: AbortSignal;
+  /** Default: the environment of this process. */
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   /** Written to standard input, which is then closed. */
@@ -44,7 +45,7 @@ export function runProgram(command: string, args: readonly string[], options: Pr
       return;
     }
     // Node types a longer stdio array as "may have no pipes"; the first three here always are.
-    const child = spawn(command, args, { env: options.env ?? process.env, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe', ...(options.inheritedFiles ?? [])] }) as ChildProcessWithoutNullStreams;
+    const child = spawn(command, args, { env: options.env, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe', ...(options.inheritedFiles ?? [])] }) as ChildProcessWithoutNullStreams;
     if (child.pid !== undefined) options.onStart?.(child.pid);
     const stdout = new BoundedText();
     const stderr = new BoundedText();

@@ -1,0 +1,127 @@
+import type { JsonObject } from '../../../protocol/json.ts';
+import { SNAPSHOT_MICROVERSION } from '../../../protocol/microversion.ts';
+import { segment } from '../../api-client.ts';
+import { isObject } from '../../api-error.ts';
+import { NODE_POSITIONAL, type Command, type CommandContext } from '../../command.ts';
+import { CommandFailure, EXIT, UsageError } from '../../exit-code.ts';
+import { openProgressDisplay } from '../../progress.ts';
+import { formatBytes, formatDuration } from '../../quantities.ts';
+import { joinSentences } from '../../sentences.ts';
+import { snapshotViewOf } from '../../snapshot-view.ts';
+import { WAIT_OPTIONS, readWait, waitForState, type WaitOutcome, type WaitSettings } from '../../wait.ts';
+import { printChecks } from '../checks.ts';
+import { failureOfWait, goesOn, nodeFacts } from './wait-report.ts';
+
+const request = ({ api }: CommandContext, ident: string, imageRef: string, dryRun: boolean): Promise<unknown> =>
+  api.request('PUT', `/v1/nodes/${segment(ident)}/states/provision`, {
+    body: { target: 'snapshot', image_ref: imageRef, ...(dryRun ? { dry_run: true } : {}) },
+    needs: { minor: SNAPSHOT_MICROVERSION, feature: 'a snapshot' },
+  });
+
+/** The checks of a dry run. @throws CommandFailure (3) when the snapshot would be refused. */
+async function printDryRun(context: CommandContext, ident: string, imageRef: string): Promise<void> {
+  const reply = await request(context, ident, imageRef, true);
+  const checks = isObject(reply) ? reply.checks : undefined;
+  if (!isObject(checks) || Object.keys(checks).length === 0) {
+    throw new CommandFailure(EXIT.unavailable, `the service did not answer with the checks of a dry run; see with "baremetal node show ${ident}" whether it began a snapshot`);
+  }
+  const failed = printChecks(context.output, checks as JsonObject, 'Check');
+  if (failed.length > 0) throw new CommandFailure(EXIT.refused, `a snapshot of node ${ident} would be refused now: ${failed.join(', ')}`);
+  context.output.say(`a snapshot of node ${ident} into image ${imageRef} could begin now; nothing was touched`);
+}
+
+/** What is reported of a snapshot, in every format; values as the service gave them. */
+function snapshotFacts(outcome: WaitOutcome, ident: string, imageRef: string): JsonObject {
+  const view = viewOfThis(outcome.node, imageRef);
+  const { node_uuid, provision_state, last_error } = nodeFacts(outcome);
+  return {
+    node: ident,
+    node_uuid: node_uuid ?? null,
+    provision_state: provision_state ?? null,
+    image_ref: imageRef,
+    snapshot_uuid: view?.uuid ?? null,
+    status: view?.status ?? null,
+    phase: view?.phase ?? null,
+    size_bytes: view?.size_bytes ?? null,
+    os_hash_algo: view?.os_hash_algo ?? null,
+    os_hash_value: view?.os_hash_value ?? null,
+    duration_s: view?.duration_s ?? null,
+    downtime_s: view?.downtime_s ?? null,
+    boot_back: view?.boot_back ?? null,
+    last_error: last_error ?? view?.error ?? null,
+  };
+}
+
+/** The view when it is about our image; a later snapshot of the same node is none of our business. */
+function viewOfThis(node: JsonObject | undefined, imageRef: string): ReturnType<typeof snapshotViewOf> {
+  const view = node ? snapshotViewOf(node) : undefined;
+  return view?.image_ref?.toLowerCase() === imageRef.toLowerCase() ? view : undefined;
+}
+
+/** A node that is `active` again proves nothing by itself: the snapshot may have been aborted. */
+function failureOfSnapshot(outcome: WaitOutcome, ident: string, imageRef: string): CommandFailure | undefined {
+  if (outcome.result === 'timeout') return failureOfWait(outcome, ident, 'active', 'snapshot');
+  const view = viewOfThis(outcome.node, imageRef);
+  if (outcome.result === 'failed') {
+    const failure = failureOfWait(outcome, ident, 'active', 'snapshot');
+    if (!view?.boot_back) return failure;
+    const server = view.boot_back === 'done' ? 'The server runs from its own disk again' : `The server is not yet back on its own disk (boot_back: ${view.boot_back}); it is tried again`;
+    return new CommandFailure(failure.exitCode, joinSentences(failure.message, server));
+  }
+  if (view?.status === 'done') return undefined;
+  const why = view ? `it ended as "${view.status}" in phase "${view.phase}"${view.error ? `: ${view.error}` : ''}` : 'the service says nothing about it';
+  return new CommandFailure(EXIT.operationFailed, `node ${ident} is active, but its snapshot into image ${imageRef} is not done: ${why}`);
+}
+
+async function waitForSnapshot(context: CommandContext, ident: string, imageRef: string, wait: WaitSettings): Promise<void> {
+  const { output } = context;
+  const display = openProgressDisplay(output, `snapshot of ${ident}`);
+  let outcome: WaitOutcome;
+  try {
+    outcome = await goesOn(ident, 'snapshot', () => waitForState(context, ident, 'active', wait, (node) => display.show(node)));
+  } finally {
+    display.close();
+  }
+  const failure = failureOfSnapshot(outcome, ident, imageRef);
+  const facts = snapshotFacts(outcome, ident, imageRef);
+  if (output.isJson || !failure) output.record(facts);
+  if (failure) throw failure;
+  output.say(sentence(ident, imageRef, facts));
+}
+
+function sentence(ident: string, imageRef: string, facts: JsonObject): string {
+  const size = typeof facts.size_bytes === 'number' ? `, ${formatBytes(facts.size_bytes)}` : '';
+  const duration = typeof facts.duration_s === 'number' ? ` in ${formatDuration(facts.duration_s)}` : '';
+  const downtime = typeof facts.downtime_s === 'number' ? `; the server was down for ${formatDuration(facts.downtime_s)}` : '';
+  return `snapshot of ${ident} done${duration}: image ${imageRef}${size}${downtime}`;
+}
+
+export const snapshotNode: Command = {
+  words: 'node snapshot',
+  summary: 'Take a snapshot of a server into an image',
+  positionals: [NODE_POSITIONAL],
+  options: {
+    image: { kind: 'text', describe: 'UUID of the precreated image (status queued) that receives the data', required: true },
+    'dry-run': { kind: 'flag', describe: 'Check everything that can be known beforehand; touch nothing' },
+    ...WAIT_OPTIONS,
+  },
+  examples: [
+    ['node snapshot web-1 --image $(baremetal image create web-1-today -f value -c id) --wait', 'With progress, until it is done'],
+    ['node snapshot web-1 --image UUID --wait 3600 -f json', 'For a script: one JSON object, exit code 0, 1 or 7'],
+    ['node snapshot web-1 --image UUID --dry-run', 'Would it be accepted?'],
+  ],
+  async run(context, args) {
+    const { output } = context;
+    const ident = args.required('node');
+    const imageRef = args.required('image');
+    const wait = readWait(args);
+    if (args.flag('dry-run')) {
+      if (wait) throw new UsageError('--dry-run and --wait exclude each other');
+      return printDryRun(context, ident, imageRef);
+    }
+    await request(context, ident, imageRef, false);
+    if (wait) return waitForSnapshot(context, ident, imageRef, wait);
+    if (output.isJson) output.json({ node: ident, target: 'snapshot', image_ref: imageRef, accepted: true });
+    output.say(`snapshot of ${ident} begun; see "baremetal node show ${ident}", stop it with "baremetal node abort ${ident}"`);
+  },
+};

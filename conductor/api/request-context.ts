@@ -1,0 +1,26 @@
+import { randomUUID } from 'node:crypto';
+import type { Response } from 'express';
+import type { Caller } from '../workflow/workflow.ts';
+
+/** What is known of a request besides its own words; one a response, filled on the way in. */
+export interface RequestContext {
+  requestId: string;
+  /** The microversion's minor number. */
+  minor: number;
+  /** Without a trailing slash. */
+  baseUrl: string;
+  caller: Caller;
+  /** Whether a resource took the request: errors before that are shaped as Ironic's routing errors. */
+  routed: boolean;
+}
+
+const contexts = new WeakMap<Response, RequestContext>();
+
+/** The context of the request that this response answers. */
+export function contextOf(response: Response): RequestContext {
+  const known = contexts.get(response);
+  if (known) return known;
+  const context = { requestId: `req-${randomUUID()}`, minor: 1, baseUrl: '', caller: { user: 'anonymous', projectId: null }, routed: false };
+  contexts.set(response, context);
+  return context;
+}

@@ -1,0 +1,70 @@
+import type { Router } from 'express';
+import { z } from 'zod';
+import { ConflictError } from '../../../protocol/errors.ts';
+import { SNAPSHOT_MICROVERSION } from '../../../protocol/microversion.ts';
+import { hasTag } from '../../../state-machine/provision-states.ts';
+import type { ApiDependencies } from '../dependencies.ts';
+import { findNode } from '../node-representation.ts';
+import { bodyOf, booleanLike } from '../request-documents.ts';
+import { endEmpty, parameter, resource } from '../resource.ts';
+
+const VIFS_MICROVERSION = 28;
+
+const maintenanceSchema = z.strictObject({ reason: z.string().nullish() });
+const bootDeviceSchema = z.strictObject({ boot_device: z.enum(['pxe', 'disk', 'cdrom', 'bios', 'safe']), persistent: booleanLike.nullish() });
+
+/** Maintenance, validation, boot device and virtual interfaces of a node. */
+export function nodeCareRoutes(router: Router, deps: ApiDependencies): void {
+  resource(router, '/nodes/:ident/maintenance', {
+    PUT: async (request, response, context) => {
+      const { reason } = bodyOf(request, maintenanceSchema);
+      const { uuid } = await findNode(deps, parameter(request, 'ident'), context);
+      await deps.workflow.withLock(uuid, (node) => deps.db.nodes.update(node.id, { maintenance: true, maintenanceReason: reason ?? null }, node.reservation ?? undefined));
+      endEmpty(response, 202);
+    },
+    DELETE: async (request, response, context) => {
+      const { uuid } = await findNode(deps, parameter(request, 'ident'), context);
+      await deps.workflow.withLock(uuid, (node) => deps.db.nodes.update(node.id, { maintenance: false, maintenanceReason: null, fault: null }, node.reservation ?? undefined));
+      endEmpty(response, 202);
+    },
+  });
+
+  resource(router, '/nodes/:ident/validate', {
+    GET: async (request, response, context) => {
+      const { snapshot, ...others } = await deps.workflow.validate(await findNode(deps, parameter(request, 'ident'), context));
+      response.json(context.minor < SNAPSHOT_MICROVERSION ? others : { ...others, snapshot });
+    },
+  });
+
+  resource(router, '/nodes/:ident/management/boot_device', {
+    GET: async (request, response, context) => {
+      const { bootDevice, persistent } = await deps.workflow.getBootDevice(await findNode(deps, parameter(request, 'ident'), context));
+      response.json({ boot_device: bootDevice, persistent });
+    },
+    PUT: async (request, response, context) => {
+      const { boot_device: device, persistent } = bodyOf(request, bootDeviceSchema);
+      const node = await findNode(deps, parameter(request, 'ident'), context);
+      // a device set now would be the one that the server meets when the snapshot sends it back to its own disk
+      if (hasTag(node.provisionState, 'powerRefused')) throw new ConflictError(`The boot device of node ${node.uuid} can not be changed while a snapshot is under way; wait for its end or abort it.`);
+      await deps.workflow.setBootDevice(node, device, persistent ?? false);
+      endEmpty(response, 204);
+    },
+  });
+  resource(router, '/nodes/:ident/management/boot_device/supported', {
+    GET: async (request, response, context) => {
+      response.json({ supported_boot_devices: await deps.workflow.supportedBootDevices(await findNode(deps, parameter(request, 'ident'), context)) });
+    },
+  });
+
+  resource(
+    router,
+    '/nodes/:ident/vifs',
+    {
+      GET: async (request, response, context) => {
+        await findNode(deps, parameter(request, 'ident'), context);
+        response.json({ vifs: [] }); // the only network interface is noop, which attaches none
+      },
+    },
+    VIFS_MICROVERSION,
+  );
+}

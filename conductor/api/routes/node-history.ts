@@ -1,0 +1,56 @@
+import type { Router } from 'express';
+import { NotFoundError } from '../../../protocol/errors.ts';
+import type { JsonObject } from '../../../protocol/json.ts';
+import type { HistoryRow, NodeRow } from '../../db/rows.ts';
+import type { ApiDependencies } from '../dependencies.ts';
+import { findNode } from '../node-representation.ts';
+import { cutPage, pageOf, pageQuery } from '../pages.ts';
+import { booleanLike, queryOf } from '../request-documents.ts';
+import { parameter, resource } from '../resource.ts';
+import { formatTime } from '../timestamps.ts';
+
+const HISTORY_MICROVERSION = 78;
+/** Ironic cuts an event to so many characters in a list without detail. */
+const SHORT_EVENT_LENGTH = 255;
+
+/** `/v1/nodes/{ident}/history`: a line for each transition, oldest first. */
+export function nodeHistoryRoutes(router: Router, deps: ApiDependencies): void {
+  resource(
+    router,
+    '/nodes/:ident/history',
+    {
+      GET: async (request, response, context) => {
+        const { detail, ...paging } = queryOf(request, { ...pageQuery, detail: booleanLike.optional() });
+        const node = await findNode(deps, parameter(request, 'ident'), context);
+        const page = pageOf<HistoryRow>(paging, { id: 'id', created_at: 'createdAt', uuid: 'uuid', severity: 'severity', event: 'event' });
+        const { rows, next } = cutPage(await deps.db.history.listOf(node.id, page), page, request, context.baseUrl);
+        response.json({ history: rows.map((row) => show(row, node, context.baseUrl, detail ?? false)), ...(next === undefined ? {} : { next }) });
+      },
+    },
+    HISTORY_MICROVERSION,
+  );
+  resource(
+    router,
+    '/nodes/:ident/history/:event',
+    {
+      GET: async (request, response, context) => {
+        const node = await findNode(deps, parameter(request, 'ident'), context);
+        const row = await deps.db.history.find(node.id, parameter(request, 'event'));
+        if (!row) throw new NotFoundError(`Node history record ${parameter(request, 'event')} could not be found.`);
+        response.json(show(row, node, context.baseUrl, true));
+      },
+    },
+    HISTORY_MICROVERSION,
+  );
+}
+
+function show(row: HistoryRow, node: NodeRow, baseUrl: string, detail: boolean): JsonObject {
+  const { uuid, severity, event } = row;
+  return {
+    uuid,
+    created_at: formatTime(row.createdAt),
+    severity,
+    ...(detail ? { event, event_type: row.eventType, conductor: row.conductor, user: row.user } : { event: event.length > SHORT_EVENT_LENGTH ? `${event.slice(0, SHORT_EVENT_LENGTH - 4)}...` : event }),
+    links: [{ href: `${baseUrl}/v1/nodes/${node.uuid}/history/${uuid}`, rel: 'self' }],
+  };
+}

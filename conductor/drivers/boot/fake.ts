@@ -1,0 +1,14 @@
+import type { BootDriver } from '../interfaces.ts';
+
+/** For machines that get their ramdisk by means of their own (simulated ones, or a network that boots them already): nothing to prepare. */
+export function createFakeBoot(): BootDriver {
+  return {
+    name: 'fake',
+    properties: {},
+    async validate() {},
+    async prepareRamdisk({ log }) {
+      log.debug('the boot interface "fake" prepares nothing');
+    },
+    async cleanUpRamdisk() {},
+  };
+}

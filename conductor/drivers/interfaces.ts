@@ -1,0 +1,180 @@
+/**
+ * The contracts of the drivers. A driver is given a task (a node under our lock and what may be used with it) and knows
+ * neither API nor database. Every method may be called again after a crash: it looks before it acts.
+ */
+import type { Logger } from '../../protocol/log.ts';
+import type { PowerState, SnapshotPhase } from '../../protocol/provision.ts';
+import type { Image } from '../../protocol/image.ts';
+import type { CommandReport } from '../../protocol/agent-api.ts';
+import type { InterfaceKind, NodeRow, PortRow, SnapshotRow, SnapshotDiskRow } from '../db/rows.ts';
+
+export type BootDevice = 'pxe' | 'disk' | 'cdrom' | 'bios' | 'safe';
+export interface BootDeviceSetting {
+  bootDevice: BootDevice | null;
+  persistent: boolean | null;
+}
+
+/** What a driver may read of a node, and where it gets its deadline. */
+export interface DriverTask {
+  readonly node: Readonly<NodeRow>;
+  readonly ports: readonly PortRow[];
+  readonly log: Logger;
+  /** Aborted when the phase's deadline passes or the conductor stops. */
+  readonly signal: AbortSignal;
+}
+
+interface Driver {
+  /** The value of the node's `*_interface` field. */
+  readonly name: string;
+  /** Description by property name, as `GET /v1/drivers/X/properties` shows them. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** @throws MetalshotError with the reason why this node cannot work with this implementation. */
+  validate(task: DriverTask): Promise<void>;
+}
+
+export interface PowerDriver extends Driver {
+  /** Asks the machine. */
+  getPowerState(task: DriverTask): Promise<PowerState>;
+  /** Asks for the state and returns once the machine confirms it. Already there: nothing is done. */
+  setPowerState(task: DriverTask, target: PowerState, timeoutMs: number): Promise<void>;
+  /** Asks the operating system to shut down; returns true once the machine is off, false when it was not within the time. */
+  softPowerOff(task: DriverTask, timeoutMs: number): Promise<boolean>;
+}
+
+export interface ManagementDriver extends Driver {
+  supportedBootDevices(task: DriverTask): Promise<BootDevice[]>;
+  getBootDevice(task: DriverTask): Promise<BootDeviceSetting>;
+  /** `persistent: false`: for the next boot only. */
+  setBootDevice(task: DriverTask, device: BootDevice, persistent: boolean): Promise<void>;
+}
+
+export interface BootDriver extends Driver {
+  /** Everything that a network boot into the ramdisk needs on our side; power and boot device are the workflow's. */
+  prepareRamdisk(task: DriverTask): Promise<void>;
+  cleanUpRamdisk(task: DriverTask): Promise<void>;
+}
+
+export type Outcome = 'done' | 'wait';
+
+/** Deployment; `direct` comes with its own issue. */
+export interface DeployDriver extends Driver {
+  deploy(task: DriverTask): Promise<Outcome>;
+  continueDeploy(task: DriverTask): Promise<Outcome>;
+  tearDown(task: DriverTask): Promise<void>;
+  clean(task: DriverTask, steps: readonly CleanStep[] | null): Promise<Outcome>;
+  continueClean(task: DriverTask): Promise<Outcome>;
+  readonly cleanSteps: readonly string[];
+}
+export interface CleanStep {
+  interface: string;
+  step: string;
+  args?: Record<string, unknown>;
+}
+
+/** The seed's optional interface: start, continue at a heartbeat, clean up. */
+export interface SnapshotDriver extends Driver {
+  /** Whether this implementation takes snapshots at all, with the reason when it does not. */
+  readonly unsupported?: string;
+  /** Everything about the request that can be known before the node is touched. @throws MetalshotError (400 or 503). */
+  validateRequest(task: DriverTask, request: SnapshotRequest): Promise<void>;
+  /** Takes the server into the ramdisk. */
+  snapshot(task: SnapshotTask): Promise<Outcome>;
+  /** Goes on from the stored phase: the ramdisk is alive, or the agent's command has ended. */
+  continueSnapshot(task: SnapshotTask): Promise<Outcome>;
+  /**
+   * Looks at the agent while it streams. `wait`: still at it, progress is stored; `continue`: its command has ended.
+   * @throws MetalshotError when the snapshot has to fail.
+   */
+  poll(task: SnapshotTask): Promise<'wait' | 'continue'>;
+  /** Leaves nothing half-made: credential revoked, command stopped, intermediate image removed, holder as it was found. */
+  cleanUp(task: SnapshotTask): Promise<void>;
+}
+
+export interface SnapshotRequest {
+  imageRef: string;
+  /** Of the caller; null with no authentication. */
+  projectId: string | null;
+}
+
+/** A driver task with a snapshot under way and the parts that only a snapshot needs. */
+export interface SnapshotTask extends DriverTask {
+  readonly snapshot: Readonly<SnapshotRow>;
+  readonly drivers: DriverSet;
+  readonly share: SnapshotShare;
+  readonly images: ImageService;
+  readonly agent: AgentClient;
+  readonly limits: SnapshotLimits;
+  /** Runs phases in order; stores each one's name before it begins, gives it a deadline, and stops at the first that waits. */
+  runPhases(phases: readonly Phase[]): Promise<Outcome>;
+  saveSnapshot(patch: Partial<Pick<SnapshotRow, 'commandId' | 'credentialHash' | 'captureDeadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'poweredOffAt' | 'poweredOnAt'>>): Promise<void>;
+  saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet'>>): Promise<void>;
+  saveNode(patch: Partial<Pick<NodeRow, 'bootBack' | 'ramdiskStarted' | 'powerStateBefore' | 'powerState' | 'targetPowerState' | 'bootBackAttempts' | 'bootBackNextAt' | 'agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt'>>): Promise<void>;
+  /** Brings the server back to its own disk, or leaves it off when it was off before; sets bootBack to `done`. */
+  bootBack(): Promise<void>;
+}
+
+export interface Phase {
+  name: SnapshotPhase;
+  timeoutMs: number;
+  run(task: SnapshotTask): Promise<Outcome>;
+}
+
+export interface SnapshotLimits {
+  softPowerOffTimeoutMs: number;
+  powerTimeoutMs: number;
+  captureTimeoutMs: number;
+  stallTimeoutMs: number;
+  uploadTimeoutMs: number;
+  uploadAttempts: number;
+  uploadRetryPauseMs: number;
+  maxImageBytes: number;
+  spoolReserveBytes: number;
+}
+
+export interface DriverSet {
+  power: PowerDriver;
+  management: ManagementDriver;
+  boot: BootDriver;
+  deploy: DeployDriver;
+  snapshot: SnapshotDriver;
+}
+
+/** The webdav room as a snapshot sees it. */
+export interface SnapshotShare {
+  /** Makes the snapshot's directory; the URL is the agent's, without credentials. */
+  open(snapshotUuid: string, quotaBytes: number): Promise<{ url: string; ca: string | undefined }>;
+  /** Size of the finished file, or null when none has been received under this name. */
+  received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number } | null>;
+  /** Bytes of uploads under way. */
+  bytesReceived(snapshotUuid: string): number;
+  /** Ends uploads under way and removes everything of the snapshot. Nothing there: fine. */
+  remove(snapshotUuid: string): Promise<void>;
+  /** Bytes that the file system of the spool has free. */
+  freeBytes(): Promise<number>;
+}
+
+/** The image service as a snapshot sees it (Glance v2); implemented by image-service/client. */
+export interface ImageService {
+  show(imageId: string, signal?: AbortSignal): Promise<Image | null>;
+  /** Project of the service's own token; null without authentication. */
+  projectId(): Promise<string | null>;
+  setFormats(imageId: string, formats: { disk_format?: string | null; container_format?: string | null }, signal?: AbortSignal): Promise<void>;
+  /** Resolves once the image is `queued` (an aborted upload returns to it by itself). @throws MetalshotError when it does not in time. */
+  waitUntilQueued(imageId: string, timeoutMs: number, signal?: AbortSignal): Promise<Image>;
+  /** Streams a file of known length. @throws MetalshotError; `data.retryable` tells whether another try makes sense. */
+  uploadFile(imageId: string, path: string, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void }): Promise<void>;
+  deactivate(imageId: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** The ramdisk agent's commands API; implemented by conductor/agent-client. */
+export interface AgentClient {
+  /** Sends a command without waiting for its end. After a lost reply the RUNNING command of the same name is adopted. */
+  start(node: Readonly<NodeRow>, name: string, params: Record<string, unknown>, signal: AbortSignal): Promise<CommandReport>;
+  /** Null: the agent does not know the command. */
+  status(node: Readonly<NodeRow>, commandId: string, signal: AbortSignal): Promise<CommandReport | null>;
+  /** Stops a running command; resolved when the agent has let go of disk and mount. Already ended or unknown: fine. */
+  stop(node: Readonly<NodeRow>, commandId: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Kinds that this conductor gives work to; the other kinds of Ironic are named in a node but do nothing. */
+export type WorkingInterfaceKind = Extract<InterfaceKind, 'power' | 'management' | 'boot' | 'deploy' | 'snapshot'>;

@@ -1,0 +1,159 @@
+import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
+import { InvalidParameterError, MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
+import { streamImageProgressSchema, streamImageResultSchema } from '../../../protocol/agent-api.ts';
+import { UUID_PATTERN } from '../../../protocol/provision.ts';
+import type { DriverTask, ImageService, Outcome, Phase, SnapshotDriver, SnapshotLimits, SnapshotRequest, SnapshotShare, SnapshotTask } from '../interfaces.ts';
+import { bootIntoRamdisk, awaitRamdisk } from './ramdisk-phases.ts';
+import { streamCommand } from './stream-command.ts';
+import { confirmIntermediateImage } from './intermediate-image.ts';
+import { resetHolder, uploadImage } from './image-upload.ts';
+
+/** What the request is checked against before any node is touched. */
+export interface AgentSnapshotParts {
+  share: SnapshotShare;
+  images: ImageService;
+  limits: SnapshotLimits;
+}
+
+/**
+ * The seed's `agent` implementation: the ramdisk agent streams the root disk to the conductor's WebDAV share, the
+ * conductor proves it whole, brings the server back and uploads the image to the image service.
+ */
+export function createAgentSnapshotDriver(parts: AgentSnapshotParts): SnapshotDriver {
+  return {
+    name: 'agent',
+    properties: {},
+    validate: requirePorts,
+    validateRequest: (task, request) => validateRequest(parts, task, request),
+    snapshot: (task) => task.runPhases([...bootIntoRamdisk(task.limits), awaitRamdisk]),
+    continueSnapshot: (task) => task.runPhases(remainingPhases(task)),
+    poll,
+    cleanUp,
+  };
+}
+
+/** Captured means: nothing of the capture is needed from the server any more. */
+const afterRamdisk = (limits: SnapshotLimits): Phase[] => [
+  { name: 'boot device back', timeoutMs: limits.powerTimeoutMs, run: bootDeviceBack },
+  { name: 'command', timeoutMs: limits.powerTimeoutMs + 180_000, run: streamCommand },
+  { name: 'streaming', timeoutMs: limits.powerTimeoutMs, run: () => Promise.resolve('wait') },
+];
+const afterStreaming = (limits: SnapshotLimits): Phase[] => [
+  { name: 'verify', timeoutMs: limits.captureTimeoutMs, run: confirmIntermediateImage },
+  { name: 'boot back', timeoutMs: 5 * limits.powerTimeoutMs, run: bringServerBack },
+  { name: 'upload', timeoutMs: limits.uploadTimeoutMs, run: uploadImage },
+  { name: 'remove', timeoutMs: limits.powerTimeoutMs, run: removeIntermediateImage },
+];
+
+/** From the stored phase on: a phase that was begun and not ended is done again. */
+function remainingPhases(task: SnapshotTask): Phase[] {
+  const { phase } = task.snapshot;
+  if (phase === 'await ramdisk') return afterRamdisk(task.limits);
+  if (phase === 'streaming') return afterStreaming(task.limits);
+  const phases = afterStreaming(task.limits);
+  const at = phases.findIndex((candidate) => candidate.name === phase);
+  if (at < 0) throw new OperationFailedError(`A snapshot can not go on from its phase "${phase}"`);
+  return phases.slice(at);
+}
+
+async function bootDeviceBack(task: SnapshotTask): Promise<Outcome> {
+  await task.drivers.management.setBootDevice(task, 'disk', false);
+  return 'done';
+}
+
+/** The image is safe on the spool: the downtime ends here, before the upload. */
+async function bringServerBack(task: SnapshotTask): Promise<Outcome> {
+  await task.saveSnapshot({ credentialHash: null });
+  await task.bootBack();
+  return 'done';
+}
+
+/** The snapshot is complete by now: a file that resists is no reason to call it failed (orphans are removed at the next start). */
+async function removeIntermediateImage(task: SnapshotTask): Promise<Outcome> {
+  await task.share.remove(task.snapshot.uuid).catch((error: unknown) => task.log.error({ error: messageOf(error) }, 'intermediate image could not be removed'));
+  return 'done';
+}
+
+/** `wait` while the command runs; throws what the agent reports when it failed. */
+async function poll(task: SnapshotTask): Promise<'wait' | 'continue'> {
+  const { commandId } = task.snapshot;
+  if (commandId === null) throw new OperationFailedError('The snapshot is streaming but no command of the agent is known');
+  const report = await task.agent.status(task.node, commandId, task.signal);
+  if (!report) throw new OperationFailedError('The agent does not know its command any more; the machine may have been reset during the capture');
+  if (report.command_status === 'FAILED') throw new OperationFailedError(`The agent could not capture the disk: ${report.command_error?.message ?? 'no reason given'}${report.command_error?.details ? ` (${report.command_error.details})` : ''}`);
+  if (report.command_status === 'RUNNING') {
+    const progress = streamImageProgressSchema.safeParse(report.command_result);
+    if (progress.success) await noteProgress(task, progress.data.phase, progress.data.bytes_done, progress.data.bytes_total);
+    return 'wait';
+  }
+  const result = streamImageResultSchema.safeParse(report.command_result);
+  if (!result.success) throw new OperationFailedError(`The agent reported success with a result that can not be used: ${result.error.message}`);
+  await task.saveDisk(0, { sizeBytes: result.data.size_bytes, virtualSizeBytes: result.data.virtual_size_bytes, osHashAlgo: result.data.os_hash_algo, osHashValue: result.data.os_hash_value, device: result.data.disk });
+  return 'continue';
+}
+
+async function noteProgress(task: SnapshotTask, step: string, bytesDone: number, bytesTotal: number): Promise<void> {
+  const moved = step !== task.snapshot.step || bytesDone !== task.snapshot.bytesDone;
+  await task.saveSnapshot({ step, bytesDone, bytesTotal, ...(moved ? { progressAt: new Date() } : {}) });
+}
+
+/** Every part is tried, whatever happens to the others; the first error is thrown at the end. */
+async function cleanUp(task: SnapshotTask): Promise<void> {
+  const { commandId, uuid } = task.snapshot;
+  const errors: unknown[] = [];
+  const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      task.log.warn({ what, error: messageOf(error) }, 'part of the clean-up failed');
+      errors.push(error);
+    }
+  };
+  await attempt('revoke the credential', () => task.saveSnapshot({ credentialHash: null }));
+  if (commandId !== null && task.node.agentUrl !== null && task.node.ramdiskStarted) {
+    // A dead agent can not be stopped; switching the machine off (boot back) ends its command for certain.
+    await task.agent.stop(task.node, commandId, AbortSignal.any([task.signal, AbortSignal.timeout(30_000)])).catch((error: unknown) => task.log.info({ error: messageOf(error) }, 'agent did not stop its command'));
+  }
+  await attempt('remove the intermediate image', () => task.share.remove(uuid));
+  for (const disk of task.snapshot.disks) await attempt('put the image holder back', () => resetHolder(task, disk));
+  if (errors.length > 0) throw new OperationFailedError(`Something is left behind: ${errors.map(messageOf).join('; ')}`, {}, errors[0]);
+}
+
+function requirePorts(task: DriverTask): Promise<void> {
+  if (task.ports.length > 0) return Promise.resolve();
+  return Promise.reject(new InvalidParameterError(`Node ${task.node.uuid} has no port: without a MAC address its ramdisk can not be recognised. Create one with "baremetal port create MAC --node ${task.node.uuid}".`));
+}
+
+async function validateRequest(parts: AgentSnapshotParts, task: DriverTask, request: SnapshotRequest): Promise<void> {
+  await requirePorts(task);
+  await checkHolder(parts, task, request);
+  const freeBytes = await parts.share.freeBytes();
+  if (freeBytes <= parts.limits.spoolReserveBytes) {
+    throw new TemporarilyUnavailableError(`The spool has ${freeBytes} bytes free, and ${parts.limits.spoolReserveBytes} are kept in reserve (snapshot.spool_reserve_bytes): free some space and repeat the request.`);
+  }
+}
+
+async function checkHolder(parts: AgentSnapshotParts, task: DriverTask, request: SnapshotRequest): Promise<void> {
+  const { imageRef } = request;
+  if (!UUID_PATTERN.test(imageRef)) throw new InvalidParameterError(`image_ref: expected the UUID of a precreated image, found ${JSON.stringify(imageRef)}.`);
+  const image = await showImage(parts, task, imageRef);
+  const refuse = (reason: string): never => {
+    throw new InvalidParameterError(`Image ${imageRef} can not receive the snapshot: ${reason}`, { image: imageRef });
+  };
+  if (!image) return refuse('the image service does not know it. Create it first, for example with "baremetal image create NAME".');
+  if (image.status !== 'queued') refuse(`its status is ${image.status}; an image that was created and never received data (status queued) is needed.`);
+  const owner = request.projectId ?? (await parts.images.projectId());
+  if (owner !== null && image.owner !== null && image.owner !== owner) refuse(`it belongs to project ${image.owner}, not to the caller's ${owner}.`);
+  if (image.disk_format !== null && image.disk_format !== 'qcow2') refuse(`its disk_format is ${image.disk_format}; snapshots are qcow2.`);
+  if (image.container_format !== null && image.container_format !== 'bare') refuse(`its container_format is ${image.container_format}; snapshots are bare.`);
+  if (image.os_hash_algo !== null && image.os_hash_algo !== IMAGE_HASH_ALGO) refuse(`its digest is ${image.os_hash_algo}; snapshots are proven by ${IMAGE_HASH_ALGO}.`);
+}
+
+async function showImage(parts: AgentSnapshotParts, task: DriverTask, imageRef: string): ReturnType<ImageService['show']> {
+  try {
+    return await parts.images.show(imageRef, task.signal);
+  } catch (error) {
+    if (error instanceof MetalshotError && error.httpStatus < 500) throw error;
+    throw new TemporarilyUnavailableError(`The image service can not be asked about image ${imageRef}: ${messageOf(error)}`, {}, error);
+  }
+}

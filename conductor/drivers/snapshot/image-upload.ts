@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Image } from '../../../protocol/image.ts';
+import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
+import { MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
+import type { SnapshotDiskRow } from '../../db/rows.ts';
+import type { Outcome, SnapshotTask } from '../interfaces.ts';
+
+const FORMATS = { disk_format: 'qcow2', container_format: 'bare' } as const;
+/** How long an aborted upload may take to bring its image back to `queued`. */
+const REQUEUE_TIMEOUT_MS = 60_000;
+
+/** Uploads from the spool as often as it takes: a hiccup of the image service never costs a second downtime. */
+export async function uploadImage(task: SnapshotTask): Promise<Outcome> {
+  for (const disk of task.snapshot.disks) await uploadDisk(task, disk);
+  return 'done';
+}
+
+async function uploadDisk(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
+  let pauseMs = task.limits.uploadRetryPauseMs;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await tryUpload(task, disk);
+      return;
+    } catch (error) {
+      const retryable = error instanceof TemporarilyUnavailableError || (error instanceof MetalshotError && error.data['retryable'] === true);
+      if (!retryable || attempt >= task.limits.uploadAttempts || task.signal.aborted) {
+        throw new OperationFailedError(`The image could not be uploaded to ${disk.imageRef}${attempt > 1 ? ` (${attempt} attempts)` : ''}: ${messageOf(error)}`, {}, error);
+      }
+      task.log.warn({ attempt, pauseMs, error: messageOf(error) }, 'upload failed; it is tried again from the spool');
+      await sleep(pauseMs, undefined, { signal: task.signal });
+      pauseMs *= 2;
+    }
+  }
+}
+
+async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
+  const found = await task.images.show(disk.imageRef, task.signal);
+  if (!found) throw new OperationFailedError(`image ${disk.imageRef} was deleted while the snapshot was taken`);
+  if (found.status === 'active') {
+    confirmUploaded(found, disk); // an earlier try got through although its reply was lost
+    return;
+  }
+  await task.images.waitUntilQueued(disk.imageRef, REQUEUE_TIMEOUT_MS, task.signal);
+  await setMissingFormats(task, disk, found);
+  const file = await task.share.received(task.snapshot.uuid, disk.imageName);
+  if (!file || disk.sizeBytes === null) throw new OperationFailedError(`the intermediate image ${disk.imageName} is gone from the spool`);
+  await task.saveSnapshot({ step: 'uploading to the image service', bytesDone: 0, bytesTotal: file.sizeBytes, progressAt: new Date() });
+  const progress = new ThrottledProgress(task);
+  try {
+    await task.images.uploadFile(disk.imageRef, file.path, file.sizeBytes, { signal: task.signal, onProgress: (bytesSent) => progress.note(bytesSent) });
+  } finally {
+    await progress.settle();
+  }
+  const uploaded = await task.images.show(disk.imageRef, task.signal);
+  if (!uploaded) throw new OperationFailedError(`image ${disk.imageRef} was deleted during its upload`);
+  confirmUploaded(uploaded, disk);
+}
+
+/** The image's own size and digest, as the image service computed them, against the agent's. */
+function confirmUploaded(image: Image, disk: SnapshotDiskRow): void {
+  const wrong = [
+    image.status === 'active' ? '' : `its status is ${image.status}`,
+    image.size === disk.sizeBytes ? '' : `its size is ${image.size}, not ${disk.sizeBytes}`,
+    image.os_hash_algo === IMAGE_HASH_ALGO && image.os_hash_value === disk.osHashValue ? '' : `its ${image.os_hash_algo} is ${image.os_hash_value}, not the ${IMAGE_HASH_ALGO} ${disk.osHashValue} that was captured`,
+  ].filter((text) => text !== '');
+  if (wrong.length > 0) throw new OperationFailedError(`image ${disk.imageRef} is not what was captured: ${wrong.join('; ')}`);
+}
+
+async function setMissingFormats(task: SnapshotTask, disk: SnapshotDiskRow, image: Image): Promise<void> {
+  const missing = (['disk_format', 'container_format'] as const).filter((name) => image[name] === null);
+  if (missing.length === 0) return;
+  await task.saveDisk(disk.position, { formatsSet: [...missing] });
+  await task.images.setFormats(disk.imageRef, Object.fromEntries(missing.map((name) => [name, FORMATS[name]])), task.signal);
+}
+
+/**
+ * Leaves the holder as it was found. One that is `active` with other data than was captured must not be taken for a
+ * snapshot by anybody: it is deactivated, and named.
+ * @throws MetalshotError when the image service can not be asked, or an image stays behind.
+ */
+export async function resetHolder(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
+  if (disk.sizeBytes === null && disk.formatsSet.length === 0) return; // nothing was ever sent to it
+  const image = await task.images.show(disk.imageRef, task.signal);
+  if (!image) return;
+  if (image.status === 'active') {
+    if (image.os_hash_value === disk.osHashValue) return; // whole and verified: the upload itself had succeeded
+    await task.images.deactivate(disk.imageRef, task.signal);
+    throw new OperationFailedError(`image ${disk.imageRef} holds other data than was captured and was deactivated; delete it`);
+  }
+  if (image.status === 'queued' && disk.formatsSet.length > 0) {
+    await task.images.setFormats(disk.imageRef, Object.fromEntries(disk.formatsSet.map((name) => [name, null])), task.signal);
+  }
+}
+
+/** Writes a progress to the database at most once a second, one at a time. */
+class ThrottledProgress {
+  readonly #task: SnapshotTask;
+  #latest = 0;
+  #writing: Promise<void> | undefined;
+  #lastAt = 0;
+
+  constructor(task: SnapshotTask) {
+    this.#task = task;
+  }
+
+  note(bytesDone: number): void {
+    this.#latest = bytesDone;
+    if (this.#writing || Date.now() - this.#lastAt < 1_000) return;
+    this.#lastAt = Date.now();
+    this.#writing = this.#write().finally(() => (this.#writing = undefined));
+  }
+
+  async settle(): Promise<void> {
+    await this.#writing;
+    await this.#write();
+  }
+
+  async #write(): Promise<void> {
+    await this.#task.saveSnapshot({ bytesDone: this.#latest, progressAt: new Date() }).catch((error: unknown) => this.#task.log.warn({ error: messageOf(error) }, 'progress could not be stored')); // a figure for people, not worth an upload
+  }
+}

@@ -1,0 +1,100 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { OperationFailedError } from '../protocol/errors.ts';
+import { Baremetal } from './baremetal.ts';
+import type { CleanUp } from './clean-up.ts';
+import { buildDisk } from './disk.ts';
+import { enrol } from './enrolment.ts';
+import type { DemoOptions } from './options.ts';
+import { proveIdentical } from './proof.ts';
+import { MACHINE, setStage } from './stage.ts';
+import { formatBytes, type StepReport } from './step-report.ts';
+import { countBytes, countFiles } from './tree-listing.ts';
+import { confirmServerIsBack } from './verdict.ts';
+
+export const STEPS = 9;
+const GIB = 1024 ** 3;
+
+/** What `--json` prints; seconds and bytes. */
+export interface DemoResult {
+  identical: true;
+  image_id: string;
+  bytes: number;
+  os_hash_algo: string;
+  os_hash_value: string;
+  duration_s: number;
+  downtime_s: number;
+  provision_state: string;
+  files: number;
+  disk_bytes: number;
+}
+
+const snapshotSchema = z.object({ status: z.literal('done'), size_bytes: z.number(), os_hash_algo: z.literal('sha512'), os_hash_value: z.string(), duration_s: z.number(), downtime_s: z.number() });
+const imageSchema = z.object({ status: z.literal('active'), size: z.number(), os_hash_algo: z.string(), os_hash_value: z.string() });
+
+/** Everything of a run is below it, and so can be found again. */
+export const makeWorkDirectory = async (): Promise<string> => realpath(await mkdtemp(join(tmpdir(), 'metalshot-demo-')));
+
+export interface DemoParts {
+  workDirectory: string;
+  options: DemoOptions;
+  report: StepReport;
+  cleanUp: CleanUp;
+  /** Aborted on Ctrl-C, and by ourselves when a service dies. */
+  stop: AbortController;
+}
+
+/** The whole demo up to its clean-up, which is the caller's. @throws the first thing that does not hold. */
+export async function runDemo({ workDirectory, options, report, cleanUp, stop }: DemoParts): Promise<DemoResult> {
+  const { signal } = stop;
+  const disk = await report.step("Build the server's disk", () => buildDisk(workDirectory, { sizeBytes: options.sizeBytes, signal }), ({ sizeBytes, content }) => `${sizeBytes / GIB} GiB: boot record, GPT, ext4 with ${countFiles(content)} files (${formatBytes(countBytes(content))})`);
+
+  const stage = await report.step(
+    'Start conductor and machine',
+    () => setStage({ workDirectory, diskPath: disk.path, options, signal, onUnexpectedEnd: (error) => stop.abort(error), onStarted: (name, undo) => cleanUp.add(name, undo) }),
+    ({ api, imageService, redfish }) => `API ${api}, images ${imageService}, Redfish ${redfish.url}`,
+  );
+  const imageToken = options.glance === undefined ? undefined : process.env['OS_TOKEN'];
+  const baremetal = new Baremetal({ ...stage, imageToken });
+
+  const node = await report.step('Enrol, manage and adopt the node', () => enrol(baremetal, stage, signal), (uuid) => uuid);
+
+  const imageId = await report.step(
+    'Create the image',
+    async () => z.object({ id: z.uuid() }).parse(await baremetal.json(['image', 'create', 'metalshot-demo', '--disk-format', 'qcow2', '--container-format', 'bare'], signal)).id,
+    (id) => id,
+  );
+  if (options.glance !== undefined && !options.keep) cleanUp.add('image', async () => void (await baremetal.run(['image', 'delete', imageId])));
+
+  const snapshot = snapshotSchema.parse(
+    await report.step('Take the snapshot', () => baremetal.jsonWithProgress(['node', 'snapshot', MACHINE.id, '--image', imageId, '--wait', '900', '--poll-interval', '0.2'], signal), () => 'the server runs from its own disk again', { talks: true }),
+  );
+
+  const file = join(workDirectory, 'image.qcow2');
+  await report.step('Download the image', () => baremetal.run(['image', 'save', imageId, '--file', file], signal), () => formatBytes(snapshot.size_bytes));
+  const stored = imageSchema.parse(await baremetal.json(['image', 'show', imageId], signal));
+  if (stored.size !== snapshot.size_bytes || stored.os_hash_algo !== snapshot.os_hash_algo || stored.os_hash_value !== snapshot.os_hash_value) {
+    throw new OperationFailedError(`The image service holds ${stored.size} bytes with ${stored.os_hash_algo} ${stored.os_hash_value}; the conductor reported ${snapshot.size_bytes} bytes with ${snapshot.os_hash_algo} ${snapshot.os_hash_value}`);
+  }
+
+  const files = await report.step('Prove image and disk identical', () => proveIdentical(disk, file, workDirectory, signal), (count) => `qemu-img compare, and ${count} files by sha256, owner and mode`);
+  const state = await report.step('Ask server and conductor', () => confirmServerIsBack(baremetal, stage, node, signal), (found) => `${found}, powered on, running from its own disk`);
+  return {
+    identical: true,
+    image_id: imageId,
+    bytes: snapshot.size_bytes,
+    os_hash_algo: snapshot.os_hash_algo,
+    os_hash_value: snapshot.os_hash_value,
+    duration_s: snapshot.duration_s,
+    downtime_s: snapshot.downtime_s,
+    provision_state: state,
+    files,
+    disk_bytes: disk.sizeBytes,
+  };
+}
+
+export async function removeWorkDirectory(workDirectory: string): Promise<void> {
+  await rm(workDirectory, { recursive: true, force: true });
+}

@@ -1,0 +1,20 @@
+import type { DemoResult } from './demo.ts';
+import { formatBytes } from './step-report.ts';
+
+/** The result for a person, aligned. */
+export function summarize(result: DemoResult, totalSeconds: number): string {
+  const rows: [string, string][] = [
+    ['image', result.image_id],
+    ['size', `${formatBytes(result.bytes)} (${result.bytes} bytes), of a disk of ${formatBytes(result.disk_bytes)}`],
+    [result.os_hash_algo, result.os_hash_value],
+    ['identical', `yes: every byte, and ${result.files} files`],
+    ['duration', `${result.duration_s.toFixed(1)} s`],
+    ['downtime', `${result.downtime_s.toFixed(1)} s`],
+    ['throughput', `${formatBytes(result.disk_bytes / result.duration_s)}/s of disk, ${formatBytes(result.bytes / result.duration_s)}/s of image`],
+    ['server', `${result.provision_state}, runs from its own disk`],
+    ['left behind', 'nothing'],
+    ['whole demo', `${totalSeconds.toFixed(1)} s`],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
+}

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { ConflictError, InvalidParameterError, NotFoundError, OperationFailedError } from '../../protocol/errors.ts';
+import type { CommandReport, CommandRequest } from '../../protocol/agent-api.ts';
+import type { JsonObject } from '../../protocol/json.ts';
+import type { Logger } from '../../protocol/log.ts';
+import { describeError, type Extension, type PreparedCommand } from './command.ts';
+import type { CommandJournal, JournalEntry } from './command-journal.ts';
+
+interface RunningCommand {
+  id: string;
+  abort: AbortController;
+  ended: Promise<void>;
+}
+
+/** Runs one command at a time and knows what became of the earlier ones. */
+export class CommandQueue {
+  readonly #extensions: Readonly<Record<string, Extension>>;
+  readonly #journal: CommandJournal;
+  readonly #log: Logger;
+  readonly #onEnd: () => void;
+  readonly #params = new Map<string, JsonObject>();
+  #running: RunningCommand | null = null;
+
+  /** @param onEnd called whenever a command has ended, whatever way. */
+  constructor(extensions: Readonly<Record<string, Extension>>, journal: CommandJournal, log: Logger, onEnd: () => void) {
+    this.#extensions = extensions;
+    this.#journal = journal;
+    this.#log = log;
+    this.#onEnd = onEnd;
+  }
+
+  /**
+   * Starts a command and returns without waiting for its end. What can never work is told before what does not work now.
+   * @throws NotFoundError for an unknown extension, InvalidParameterError for an unknown command or bad parameters,
+   *   ConflictError while another command runs.
+   */
+  start(request: CommandRequest): CommandReport {
+    const prepared = this.#prepare(request);
+    if (this.#running) throw new ConflictError('Agent is busy', { command_id: this.#running.id });
+    const entry: JournalEntry = { id: randomUUID(), name: request.name, status: 'RUNNING', error: null, result: null };
+    this.#params.set(entry.id, prepared.publicParams);
+    this.#journal.put(entry);
+    this.#log.info({ command: entry.name, id: entry.id, params: prepared.publicParams }, 'command starts');
+    const abort = new AbortController();
+    this.#running = { id: entry.id, abort, ended: this.#run(entry, prepared, abort.signal) };
+    return this.report(entry.id);
+  }
+
+  /** @throws NotFoundError */
+  report(id: string): CommandReport {
+    const entry = this.#journal.entries.find((each) => each.id === id);
+    if (!entry) throw new NotFoundError(`Command ${id} could not be found.`);
+    return {
+      id,
+      command_name: entry.name.replace(/^.*\./, ''),
+      command_params: this.#params.get(id),
+      command_status: entry.status,
+      command_error: entry.error,
+      command_result: entry.result,
+    };
+  }
+
+  reports(): CommandReport[] {
+    return this.#journal.entries.map(({ id }) => this.report(id));
+  }
+
+  /** Resolves when the command has ended. @throws NotFoundError */
+  async waitForEnd(id: string): Promise<CommandReport> {
+    this.report(id);
+    if (this.#running?.id === id) await this.#running.ended;
+    return this.report(id);
+  }
+
+  /** Stops a running command; resolves once it has let go of everything. An ended one: fine. @throws NotFoundError */
+  async stop(id: string, reason = 'the command was stopped on request'): Promise<void> {
+    this.report(id);
+    if (this.#running?.id !== id) return;
+    this.#running.abort.abort(new OperationFailedError(reason));
+    await this.#running.ended;
+  }
+
+  /** Stops whatever runs. */
+  async stopAll(reason: string): Promise<void> {
+    if (this.#running) await this.stop(this.#running.id, reason);
+  }
+
+  #prepare(request: CommandRequest): PreparedCommand {
+    const [extensionName = '', commandName = ''] = request.name.split('.');
+    const extension = Object.hasOwn(this.#extensions, extensionName) ? this.#extensions[extensionName] : undefined;
+    if (!extension) throw new NotFoundError(`Extension ${extensionName} could not be found; there are ${Object.keys(this.#extensions).join(', ')}.`);
+    const command = Object.hasOwn(extension, commandName) ? extension[commandName] : undefined;
+    if (!command) throw new InvalidParameterError(`Unknown command ${commandName} of extension ${extensionName}; there are ${Object.keys(extension).join(', ')}.`);
+    return command.prepare(request.params);
+  }
+
+  /** Never rejects: a command's failure is its result. */
+  async #run(entry: JournalEntry, prepared: PreparedCommand, signal: AbortSignal): Promise<void> {
+    await Promise.resolve(); // first the caller has to note that a command is running
+    const started = performance.now();
+    const report = (progress: JsonObject): void => {
+      entry.result = progress; // in memory only: nobody needs the progress of a command that was lost
+    };
+    try {
+      const result = await prepared.run({ signal, report });
+      this.#journal.put({ ...entry, status: 'SUCCEEDED', result });
+      this.#log.info({ command: entry.name, id: entry.id, result, durationMs: Math.round(performance.now() - started) }, 'command succeeded');
+    } catch (error) {
+      this.#journal.put({ ...entry, status: 'FAILED', result: null, error: describeError(error) });
+      this.#log.error({ command: entry.name, id: entry.id, err: error }, 'command failed');
+    } finally {
+      this.#running = null;
+      this.#onEnd();
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { z } from 'zod';
+import { AGENT_PORT } from '../protocol/agent-api.ts';
+import { InvalidParameterError, messageOf } from '../protocol/errors.ts';
+import { describeIssues } from './commands/define-command.ts';
+import { KERNEL_COMMAND_LINE, RAMDISK_MARKER } from './devices/ramdisk-devices.ts';
+import { parseBootInterface, parseKernelParameters } from './kernel-parameters.ts';
+
+const RAMDISK_RUN_DIRECTORY = '/run/metalshot-agent';
+const NETWORK_INTERFACES = '/sys/class/net';
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const absolutePath = z.string().regex(/^\/[^\s,"'\\#]*[^\s,"'\\#/]$/, 'expected an absolute path without white space, commas, quotes, backslashes or #');
+
+export const agentConfigSchema = z.strictObject({
+  /** The conductor's provisioning listener. */
+  api_url: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }),
+  /** MAC addresses of this machine. */
+  addresses: z.array(z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'expected a MAC address as aa:bb:cc:dd:ee:ff').toLowerCase()).min(1),
+  /** The only disks that may be touched. Without them all disks of the machine, which is possible in the ramdisk only. */
+  devices: z.array(absolutePath).min(1).optional(),
+  run_directory: absolutePath,
+  listen_host: z.string().default('0.0.0.0'),
+  /** 0: any free port; a restarted agent takes the same again. */
+  listen_port: port.default(AGENT_PORT),
+  /** Default: the local address of the way to the conductor. */
+  advertise_host: z.string().min(1).optional(),
+  /** Default: the port that the agent listens on. */
+  advertise_port: port.min(1).optional(),
+  /** PEM of the conductor's certificate or its authority. */
+  ca_file: absolutePath.optional(),
+  /** Trust any certificate of the conductor. */
+  insecure: z.boolean().default(false),
+  lookup_timeout_s: z.coerce.number().positive().default(600),
+  log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  node_uuid: z.uuid().optional(),
+  agent_token: z.string().min(32).optional(),
+  /** Memory for the image on its way. Default: 90 % of what is available. */
+  cache_size_bytes: z.number().int().positive().optional(),
+});
+export type AgentConfig = z.infer<typeof agentConfigSchema>;
+
+/** @throws InvalidParameterError naming the file and the keys that are wrong. */
+export function readConfigFile(path: string): AgentConfig {
+  let given: unknown;
+  try {
+    given = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new InvalidParameterError(`${path}: expected a JSON file that can be read: ${messageOf(error)}`, { path }, error);
+  }
+  return parseConfig(given, path);
+}
+
+/** The configuration of an agent that was booted: from the kernel's command line. @throws InvalidParameterError outside the ramdisk. */
+export function readKernelConfig(): AgentConfig {
+  if (!existsSync(RAMDISK_MARKER)) throw new InvalidParameterError(`expected --config FILE: without it the agent reads the kernel's command line, which it does inside the Metalshot ramdisk only (there is no ${RAMDISK_MARKER})`);
+  return parseKernelConfig(readFileSync(KERNEL_COMMAND_LINE, 'utf8'), listHardwareAddresses());
+}
+
+/** Ironic's names for these parameters (`ipa-*`), and BOOTIF of the boot loader: the interface that booted comes first. */
+export function parseKernelConfig(commandLine: string, hardwareAddresses: readonly string[]): AgentConfig {
+  const parameters = parseKernelParameters(commandLine);
+  const bootInterface = parseBootInterface(parameters.get('BOOTIF') ?? '');
+  const insecure = parameters.get('ipa-insecure');
+  return parseConfig(
+    {
+      api_url: parameters.get('ipa-api-url'),
+      addresses: [...new Set([...(bootInterface === null ? [] : [bootInterface]), ...hardwareAddresses])],
+      run_directory: RAMDISK_RUN_DIRECTORY,
+      listen_port: parameters.get('ipa-listen-port'),
+      lookup_timeout_s: parameters.get('ipa-lookup-timeout'),
+      advertise_host: parameters.get('ipa-advertise-host'),
+      agent_token: parameters.get('ipa-agent-token'),
+      insecure: insecure === undefined ? undefined : ['1', 'true', 'yes', 'on'].includes(insecure.toLowerCase()),
+    },
+    'kernel command line (api_url is ipa-api-url, and so on)',
+  );
+}
+
+function parseConfig(given: unknown, source: string): AgentConfig {
+  const parsed = agentConfigSchema.safeParse(given);
+  if (!parsed.success) throw new InvalidParameterError(`${source}: ${describeIssues(parsed.error)}`, { source });
+  return parsed.data;
+}
+
+/** Addresses of all Ethernet interfaces (type 1 of <linux/if_arp.h>), up or not. */
+function listHardwareAddresses(): string[] {
+  const read = (name: string, attribute: string): string => readFileSync(`${NETWORK_INTERFACES}/${name}/${attribute}`, 'utf8').trim();
+  return readdirSync(NETWORK_INTERFACES)
+    .filter((name) => existsSync(`${NETWORK_INTERFACES}/${name}/device`) && read(name, 'type') === '1')
+    .map((name) => read(name, 'address'));
+}

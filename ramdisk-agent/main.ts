@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util';
+import { messageOf } from '../protocol/errors.ts';
+import { createLogger } from '../protocol/log.ts';
+import { runAgent } from './agent.ts';
+import { readConfigFile, readKernelConfig } from './config.ts';
+import { ExplicitDevices } from './devices/explicit-devices.ts';
+import { ensureRamdisk, RamdiskDevices } from './devices/ramdisk-devices.ts';
+
+const HELP = `metalshot ramdisk agent: captures the disks of a machine that was booted for it
+
+usage: main.js [--config FILE]
+
+  --config FILE  JSON with these keys (* required):
+                 api_url*          URL of the conductor's provisioning listener
+                 addresses*        MAC addresses of this machine
+                 run_directory*    where token, key, certificate and journal are kept (0700)
+                 devices           paths of the only disks that may be touched; without them, inside
+                                   the Metalshot ramdisk, all fixed disks of the machine
+                 listen_host       default 0.0.0.0
+                 listen_port       default 9999; 0: any free port
+                 advertise_host    name or address for the conductor; default: the way to the conductor
+                 advertise_port    default: the port it listens on
+                 ca_file           PEM of the conductor's certificate or of its authority
+                 insecure          true: trust any certificate of the conductor
+                 lookup_timeout_s  default 600
+                 log_level         trace, debug, info (default), warn, error, fatal, silent
+                 node_uuid         asks for this node only
+                 agent_token       a token known beforehand (at least 32 characters)
+                 cache_size_bytes  memory for an image on its way; default: 90 % of what is available
+  --help         this text
+
+Without --config, inside the Metalshot ramdisk only, the kernel's command line is read: ipa-api-url,
+ipa-listen-port, ipa-lookup-timeout, ipa-insecure, ipa-advertise-host, ipa-agent-token, BOOTIF.
+
+Ends with 0 after SIGTERM or SIGINT (a running command is stopped and cleaned up), with 1 on a fatal error.
+`;
+
+/** The only reader of arguments; runs the agent until it is told to stop. */
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean' } } });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const config = values.config === undefined ? readKernelConfig() : readConfigFile(values.config);
+  if (!config.devices) ensureRamdisk();
+  const devices = config.devices ? new ExplicitDevices(config.devices) : new RamdiskDevices();
+  const log = createLogger('ramdisk-agent', config.log_level);
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      log.info({ signal }, 'agent is stopping');
+      stop.abort();
+    });
+  }
+  try {
+    await runAgent(config, devices, log, stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error; // stopped while it still looked for its node
+  }
+  log.info('agent has stopped');
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`ramdisk-agent: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+});

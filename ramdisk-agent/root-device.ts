@@ -1,0 +1,25 @@
+import { OperationFailedError } from '../protocol/errors.ts';
+import type { StreamImageParams } from '../protocol/agent-api.ts';
+import { describeDevice, type BlockDevice } from './devices/block-device.ts';
+import { compileHints } from './root-device-hints.ts';
+
+/** Ironic's own rule: smaller disks are never taken without a hint. */
+const MINIMUM_SIZE_BYTES = 4 * 1024 ** 3;
+
+/**
+ * The disk that the server boots from: the first that matches all hints; without hints the smallest of at least 4 GiB, of
+ * several the first by name.
+ * @throws OperationFailedError listing what was found, InvalidParameterError for hints that make no sense.
+ */
+export function chooseRootDevice(devices: readonly BlockDevice[], hints: StreamImageParams['root_device']): BlockDevice {
+  const found = devices.length === 0 ? 'no disks at all' : devices.map(describeDevice).join(', ');
+  if (hints !== undefined && Object.keys(hints).length > 0) {
+    const matches = compileHints(hints);
+    const chosen = devices.find(matches);
+    if (!chosen) throw new OperationFailedError(`no disk matches the root device hints ${JSON.stringify(hints)}; found ${found}`, { hints });
+    return chosen;
+  }
+  const [chosen] = devices.filter((device) => device.sizeBytes >= MINIMUM_SIZE_BYTES).toSorted((a, b) => a.sizeBytes - b.sizeBytes || (a.name < b.name ? -1 : 1));
+  if (!chosen) throw new OperationFailedError(`expected a disk of at least 4 GiB to capture, found ${found}: name the root device with a hint (root_device)`);
+  return chosen;
+}

@@ -1,0 +1,22 @@
+// Stands in for the ramdisk agent: says on the host that it runs, and what it sees; leaves an orphan and a mount behind.
+import { execFileSync, spawn } from 'node:child_process';
+import { appendFileSync, existsSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+
+const config = JSON.parse(readFileSync(process.argv[process.argv.indexOf('--config') + 1], 'utf8'));
+const disk = openSync(config.devices[0], 'r+'); // held open, as a capture does
+const memory = `${config.run_directory}/memory`;
+const remembered = existsSync(memory);
+writeFileSync(memory, 'written by an earlier agent of this boot');
+execFileSync('mount', ['-t', 'tmpfs', config.marker, '/mnt']);
+const orphan = spawn('sh', ['-c', 'exec sleep 1000', config.marker], { detached: true, stdio: 'inherit' });
+orphan.unref();
+// A process whose parent has gone when it ends: PID 1 has to reap it.
+execFileSync('sh', ['-c', 'sh -c "exit 0" &']);
+const processes = readdirSync('/proc')
+  .filter((name) => /^\d+$/.test(name) && existsSync(`/proc/${name}/stat`))
+  .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8'));
+console.log(`stand-in runs as ${process.pid}`);
+appendFileSync(config.marker, `${JSON.stringify({ pid: process.pid, ppid: process.ppid, remembered, disk, addresses: config.addresses, processes })}\n`);
+setInterval(() => {
+  if (existsSync(`${config.marker}.die`)) process.exit(7);
+}, 20);

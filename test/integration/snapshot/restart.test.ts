@@ -1,0 +1,93 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { SnapshotPhase } from '../../../protocol/provision.ts';
+import { processOf } from '../../rig/processes.ts';
+import { Rig } from '../../rig/rig.ts';
+
+const DIES_AND_FAILS: SnapshotPhase[] = ['quiesce', 'boot configuration', 'power on', 'await ramdisk', 'boot device back', 'command', 'streaming'];
+const DIES_AND_GOES_ON: SnapshotPhase[] = ['verify', 'boot back', 'upload', 'remove'];
+
+describe('a conductor that is killed during a snapshot', () => {
+  let rig: Rig;
+  let node: string;
+  beforeAll(async () => {
+    rig = await Rig.start({ contentShare: 0.05 });
+    node = await rig.enrol();
+  }, 120_000);
+  afterAll(() => rig.close(), 60_000);
+
+  async function dieAt(phase: SnapshotPhase): Promise<string> {
+    await rig.conductor.process.stop();
+    await rig.conductor.restart({ dieAtPhase: phase });
+    const holder = await rig.createHolder();
+    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    expect(await rig.conductor.process.ended()).toMatchObject({ signal: 'SIGKILL' });
+    await rig.conductor.restart();
+    return holder;
+  }
+
+  async function expectNothingLeft(): Promise<void> {
+    expect(rig.machine().runningFrom).toBe('disk');
+    expect(await readdir(join(rig.conductor.directory, 'state', 'spool'))).toEqual([]);
+  }
+
+  async function takeSnapshot(holder: string): Promise<void> {
+    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    const done = await rig.api.settled(node, 'active');
+    expect(done.driver_internal_info.snapshot).toMatchObject({ status: 'done', image_ref: holder });
+    expect(await rig.image(holder)).toMatchObject({ status: 'active', os_hash_value: done.driver_internal_info.snapshot?.os_hash_value });
+  }
+
+  test.each(DIES_AND_FAILS)('in phase "%s": settled after the restart, the server on its own disk, the holder as found, and a retry succeeds', async (phase) => {
+    const holder = await dieAt(phase);
+    const failed = await rig.api.settled(node, 'snapshot failed');
+    expect(failed.last_error).toContain('restarted');
+    expect(failed.driver_internal_info.snapshot).toMatchObject({ status: 'failed', boot_back: 'done', image_ref: holder });
+    await expectNothingLeft();
+    expect(await rig.image(holder)).toMatchObject({ status: 'queued', disk_format: null });
+    await takeSnapshot(holder);
+    await expectNothingLeft();
+  }, 120_000);
+
+  test.each(DIES_AND_GOES_ON)('in phase "%s": the snapshot, whose data is safe by then, goes on to its end', async (phase) => {
+    const holder = await dieAt(phase);
+    const done = await rig.api.settled(node, 'active');
+    expect(done.driver_internal_info.snapshot).toMatchObject({ status: 'done', image_ref: holder, boot_back: 'done' });
+    expect(await rig.image(holder)).toMatchObject({ status: 'active', os_hash_value: done.driver_internal_info.snapshot?.os_hash_value });
+    await expectNothingLeft();
+    await takeSnapshot(await rig.createHolder());
+  }, 120_000);
+
+  test('while it waits for the ramdisk: the ramdisk finds the new one, and the snapshot goes on', async () => {
+    const holder = await rig.createHolder();
+    rig.machine().setFaults({ pxe_hangs: true });
+    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await rig.api.settled(node, 'snapshot wait');
+    await rig.conductor.process.kill();
+    await rig.conductor.restart();
+    rig.machine().setFaults({ pxe_hangs: false });
+    rig.machine().bootOverride.apply({ BootSourceOverrideTarget: 'Pxe', BootSourceOverrideEnabled: 'Once' }, rig.machine().faults);
+    await rig.machine().reset('ForceRestart');
+    const done = await rig.api.settled(node, 'active');
+    expect(done.driver_internal_info.snapshot).toMatchObject({ status: 'done', image_ref: holder });
+    await expectNothingLeft();
+  }, 120_000);
+
+  test('while the agent copies: the copy reaches the new one, and the snapshot goes on', async () => {
+    const holder = await rig.createHolder();
+    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    const { pid } = await processOf('qemu-img', 'convert');
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await rig.api.settled(node, 'snapshot wait');
+      await rig.conductor.process.kill();
+      await rig.conductor.restart();
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    const done = await rig.api.settled(node, 'active');
+    expect(done.driver_internal_info.snapshot).toMatchObject({ status: 'done', image_ref: holder });
+    await expectNothingLeft();
+  }, 120_000);
+});

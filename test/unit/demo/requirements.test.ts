@@ -1,0 +1,16 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { findMissing } from '../../../demo/requirements.ts';
+
+test('what the demo needs and does not find is said in sentences that tell what to do', async () => {
+  const empty = await mkdtemp(join(tmpdir(), 'empty-path-'));
+  try {
+    const sentences = await findMissing(empty, 1000);
+    expect(sentences[0]).toMatch(/must run as root.*sudo/);
+    expect(sentences[1]).toMatch(/missing: qemu-img, mount\.davfs, .*apt-get install qemu-utils davfs2 fdisk e2fsprogs/);
+  } finally {
+    await rm(empty, { recursive: true });
+  }
+});

@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { OperationFailedError } from '../protocol/errors.ts';
+import { InsufficientStorageError } from './refusals.ts';
+import { syncDirectory } from './sync-directory.ts';
+
+/** Written to the disk in steps of this size, so that the last one, before the reply, is short: davfs2 waits 30 s for it. */
+const CHECKPOINT_BYTES = 32 * 1024 * 1024;
+/** Taken from the socket before it is told to wait. */
+const BUFFER_BYTES = 1024 * 1024;
+export const TEMPORARY_PREFIX = '.upload-';
+
+export interface UploadOptions {
+  /** Of the snapshot, on the spool. */
+  directory: string;
+  /** Final name. */
+  name: string;
+  /** From Content-Length; null: chunked. */
+  declaredBytes: number | null;
+  /** Milliseconds without a byte from the client after which the upload is cut. */
+  idleTimeoutMs: number;
+  /** Called before every piece is written. @throws InsufficientStorageError */
+  admit(): void;
+  /** Called before the first byte and at every checkpoint. @throws InsufficientStorageError */
+  requireRoom(): Promise<void>;
+  /** The file stands under its final name. */
+  committed(sizeBytes: number): void;
+  /** The connection has to be closed: nobody reads from it any more. */
+  cut(): void;
+  /** Everything is let go of; called once on every path. */
+  released(): void;
+}
+
+/**
+ * The body of one PUT on its way into a file: a temporary file of its own, synced and renamed at the end of the body. Until
+ * then the old file of that name stands; whatever else happens (abort, quota, full disk, idle client), the temporary file
+ * is removed and closed. `finish` is emitted after the directory entry is on the disk.
+ */
+export class Upload extends Writable {
+  /** Bytes written so far. */
+  writtenBytes = 0;
+  /** Of the finished file; null until `finish`. */
+  stats: Stats | null = null;
+  /** Resolved once file and descriptor are gone or committed; never rejected. */
+  readonly settled: Promise<void>;
+  readonly #options: UploadOptions;
+  readonly #temporary: string;
+  readonly #idleTimer: NodeJS.Timeout;
+  #settle: () => void = () => undefined;
+  #file: FileHandle | undefined;
+  #syncedBytes = 0;
+  #isWriting = false;
+  #finishing: Promise<void> | undefined;
+
+  constructor(options: UploadOptions) {
+    super({ highWaterMark: BUFFER_BYTES });
+    this.#options = options;
+    this.#temporary = join(options.directory, `${TEMPORARY_PREFIX}${randomBytes(12).toString('hex')}`);
+    this.settled = new Promise((resolve) => (this.#settle = resolve));
+    this.#idleTimer = setTimeout(() => this.#stopWhenIdle(), options.idleTimeoutMs);
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** Bytes that this upload takes of the quota: those it has announced, or those it has brought. */
+  get claimedBytes(): number {
+    return Math.max(this.#options.declaredBytes ?? 0, this.writtenBytes);
+  }
+
+  /** Ends the upload from our side and closes its connection. */
+  stop(reason: string): void {
+    this.#options.cut();
+    this.destroy(new OperationFailedError(`Upload of ${this.name} stopped: ${reason}`));
+  }
+
+  override _construct(done: (error?: Error | null) => void): void {
+    const { O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW } = constants;
+    const start = async (): Promise<void> => {
+      this.#file = await open(this.#temporary, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600);
+    };
+    settleWith(start(), done);
+  }
+
+  override _writev(pieces: { chunk: Buffer; encoding: BufferEncoding }[], done: (error?: Error | null) => void): void {
+    settleWith(this.#append(pieces.map((piece) => piece.chunk)), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#finishing = this.#finish();
+    settleWith(this.#finishing, done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearTimeout(this.#idleTimer);
+    const release = async (): Promise<void> => {
+      await this.#finishing?.catch(() => undefined); // its failure is what destroys us, and is already told
+      await this.#file?.close();
+      await rm(this.#temporary, { force: true });
+    };
+    const end = (failure: Error | null): void => {
+      this.#options.released();
+      this.#settle();
+      done(failure);
+    };
+    release().then(() => end(error), (failure: Error) => end(error ?? failure));
+  }
+
+  /** A slow disk is not an idle client. */
+  #stopWhenIdle(): void {
+    if (this.#isWriting) this.#idleTimer.refresh();
+    else this.stop(`no byte came for ${this.#options.idleTimeoutMs / 1_000} s`);
+  }
+
+  async #append(chunks: Buffer[]): Promise<void> {
+    this.#isWriting = true;
+    this.writtenBytes += chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#options.admit();
+    await writeAll(this.#openFile, chunks);
+    if (this.writtenBytes - this.#syncedBytes >= CHECKPOINT_BYTES) {
+      await this.#openFile.datasync();
+      this.#syncedBytes = this.writtenBytes;
+      await this.#options.requireRoom();
+    }
+    this.#isWriting = false;
+    this.#idleTimer.refresh();
+  }
+
+  async #finish(): Promise<void> {
+    const { declaredBytes, directory, name } = this.#options;
+    clearTimeout(this.#idleTimer);
+    if (declaredBytes !== null && declaredBytes !== this.writtenBytes) {
+      throw new OperationFailedError(`Upload of ${name}: ${declaredBytes} bytes were announced, ${this.writtenBytes} came`);
+    }
+    await this.#openFile.sync();
+    const stats = await this.#openFile.stat();
+    if (this.destroyed) throw new OperationFailedError(`Upload of ${name} was stopped`);
+    await rename(this.#temporary, join(directory, name));
+    this.#options.committed(this.writtenBytes);
+    await syncDirectory(directory);
+    this.stats = stats;
+  }
+
+  get #openFile(): FileHandle {
+    if (!this.#file) throw new OperationFailedError(`Upload of ${this.name}: the temporary file is not open`);
+    return this.#file;
+  }
+}
+
+async function writeAll(file: FileHandle, chunks: Buffer[]): Promise<void> {
+  let rest = chunks;
+  while (rest.length > 0) {
+    const { bytesWritten } = await file.writev(rest);
+    rest = withoutFirst(rest, bytesWritten);
+  }
+}
+
+/** What a short write has left over. */
+function withoutFirst(chunks: Buffer[], bytes: number): Buffer[] {
+  let skip = bytes;
+  return chunks.flatMap((chunk) => {
+    const skipped = Math.min(skip, chunk.length);
+    skip -= skipped;
+    return skipped === chunk.length ? [] : [chunk.subarray(skipped)];
+  });
+}
+
+/** Streams want callbacks; a full disk is told as what it is. */
+function settleWith(work: Promise<void>, done: (error?: Error | null) => void): void {
+  work.then(
+    () => done(),
+    (error: NodeJS.ErrnoException) => {
+      const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+      done(isFull ? new InsufficientStorageError('The file system of the spool is full. Free space in it.', {}, error) : error);
+    },
+  );
+}

@@ -35,7 +35,11 @@ const commandReportSchema = z.looseObject({
 const commandListSchema = z.looseObject({ commands: z.array(commandReportSchema) });
 
 /** No answer, or a lost one: the agent may or may not have got the request. */
-class LostReplyError extends OperationFailedError {}
+class LostReplyError extends OperationFailedError {
+  constructor(message: string, data: Record<string, unknown> = {}) {
+    super(message, { ...data, unreachable: true });
+  }
+}
 
 /** The agents' commands API over https, each with the certificate that it gave at its heartbeat; tokens and passwords are in no error. */
 export function createAgentClient(given: Partial<AgentClientOptions> = {}): AgentClient {

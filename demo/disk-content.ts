@@ -49,7 +49,9 @@ async function copyPart(source: string, target: string, limit: { bytes: number; 
       await copy(item);
     }
   };
-  await Promise.all(Array.from({ length: COPIES_AT_ONCE }, worker));
+  // All have ended before the first failure is thrown: nothing is written any more when the caller cleans up.
+  const ends = await Promise.allSettled(Array.from({ length: COPIES_AT_ONCE }, worker));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
 
 async function* walk(directory: string): AsyncGenerator<{ path: string; entry: Stats }> {

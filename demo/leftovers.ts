@@ -4,16 +4,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { runProgram } from '../protocol/program.ts';
 
-const PATIENCE_MS = 5_000;
 const loopsSchema = z.object({ loopdevices: z.array(z.object({ name: z.string(), 'back-file': z.string().nullable() })) });
 
 /**
  * What is left of a run, a line each: everything of it names its work directory. Looks again for a moment, as the kernel
  * lets go of loop devices a little after their last user.
- * @param kept the work directory itself was to be kept.
+ * @param options.kept the work directory itself was to be kept. @param options.patienceMs how long to look again.
  */
-export async function findLeftovers(workDirectory: string, { kept }: { kept: boolean }): Promise<string[]> {
-  const giveUpAt = Date.now() + PATIENCE_MS;
+export async function findLeftovers(workDirectory: string, { kept, patienceMs = 5_000 }: { kept: boolean; patienceMs?: number }): Promise<string[]> {
+  const giveUpAt = Date.now() + patienceMs;
   for (;;) {
     const found = [...findProcesses(workDirectory), ...findMounts(workDirectory), ...(await findLoopDevices(workDirectory)), ...findDavfsFiles(workDirectory), ...(!kept && existsSync(workDirectory) ? [`directory ${workDirectory}`] : [])];
     if (found.length === 0 || Date.now() > giveUpAt) return found;

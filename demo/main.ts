@@ -12,6 +12,7 @@ class Interrupted extends Error {}
 
 async function main(): Promise<number> {
   const options = await readOptions(process.argv);
+  process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`; // a root shell made by a plain "su" has none of them
   const missing = await findMissing();
   if (missing.length > 0) {
     process.stderr.write(`${missing.map((sentence) => `demo: ${sentence}`).join('\n')}\n`);
@@ -27,7 +28,7 @@ async function main(): Promise<number> {
   }
   const startedAt = performance.now();
   const result = await run(options, stop);
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `\n${summarize(result, (performance.now() - startedAt) / 1_000)}\n`);
+  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `\n${summarize(result, (performance.now() - startedAt) / 1_000, options.keep)}\n`);
   return EXIT.ok;
 }
 

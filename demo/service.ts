@@ -54,22 +54,25 @@ export class Service<Ready> {
       () => ({ problem: `ended with exit code ${running.child.exitCode ?? running.child.signalCode}` }),
       (error: unknown) => ({ problem: `could not be started: ${messageOf(error)}` }),
     );
-    const outcome = await Promise.race([running.ready.then((ready) => ({ ready })), ended, deadline]);
+    const stopped = new Promise<{ problem: string }>((resolve) => options.signal?.addEventListener('abort', () => resolve({ problem: 'was stopped' }), { once: true }));
+    const outcome = await Promise.race([running.ready.then((ready) => ({ ready })), ended, deadline, stopped]);
     patience.abort();
-    if ('ready' in outcome) {
-      const service = new Service(options.name, outcome.ready, running);
-      if (options.signal?.aborted) await service.stop();
-      options.signal?.throwIfAborted();
-      return service;
-    }
+    if ('ready' in outcome && !options.signal?.aborted) return new Service(options.name, outcome.ready, running);
     running.expectEnd();
-    running.child.kill('SIGKILL');
+    running.child.kill('SIGKILL'); // it serves nobody yet; what it may have started dies with it
     await ended;
-    throw new OperationFailedError(`The ${options.name} ${outcome.problem}. Its log ends with:\n${await lastLines(options.logFile)}`);
+    await new Promise((resolve) => running.log.end(resolve));
+    options.signal?.throwIfAborted();
+    const problem = 'problem' in outcome ? outcome.problem : 'was stopped';
+    throw new OperationFailedError(`The ${options.name} ${problem}. Its log ends with:\n${await lastLines(options.logFile)}`);
   }
 
   /** SIGTERM, and the wait for its end. @throws OperationFailedError when it has to be killed or ends with another exit code than 0. */
   async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      this.#log.end(); // ended by itself, which has been told
+      return;
+    }
     this.#expectEnd();
     this.#child.kill('SIGTERM');
     const patience = new AbortController();
@@ -100,10 +103,10 @@ function run<Ready>({ name, args, logFile, env, readReady, onUnexpectedEnd }: Se
   // kernel should the demo itself be killed.
   const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', process.execPath, ...args], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'close');
-  let expected = false;
+  let [isReady, expected] = [false, false];
   ended.then(
     () => {
-      if (!expected) onUnexpectedEnd(new OperationFailedError(`The ${name} ended by itself with exit code ${child.exitCode ?? child.signalCode}`));
+      if (isReady && !expected) onUnexpectedEnd(new OperationFailedError(`The ${name} ended by itself with exit code ${child.exitCode ?? child.signalCode}`));
     },
     () => undefined, // start() reports it
   );
@@ -112,7 +115,9 @@ function run<Ready>({ name, args, logFile, env, readReady, onUnexpectedEnd }: Se
       createInterface({ input: stream }).on('line', (line) => {
         if (log.writable) log.write(`${line}\n`);
         const found = readReady(line);
-        if (found !== undefined) resolve(found);
+        if (found === undefined) return;
+        isReady = true;
+        resolve(found);
       });
     }
   });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
@@ -59,7 +59,7 @@ async function startConductor({ workDirectory, options, onUnexpectedEnd, signal 
   };
   const file = join(workDirectory, 'conductor.yaml');
   await writeFile(file, JSON.stringify(config, null, 2), { mode: 0o600 }); // JSON is YAML
-  return Service.start({
+  const conductor = await Service.start({
     name: 'conductor',
     args: [programPath('conductor'), '--config', file],
     logFile: join(workDirectory, 'conductor.log'),
@@ -68,6 +68,8 @@ async function startConductor({ workDirectory, options, onUnexpectedEnd, signal 
     onUnexpectedEnd,
     signal,
   });
+  await rm(tokenFile, { force: true }); // it has been read, and --keep keeps no secrets of the caller
+  return conductor;
 }
 
 async function startSimulator({ workDirectory, diskPath, options, onUnexpectedEnd, signal }: StageOptions, account: { username: string; password: string }, provisioning: string): Promise<Service<z.infer<typeof simulatorReady>>> {

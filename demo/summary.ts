@@ -2,7 +2,7 @@ import type { DemoResult } from './demo.ts';
 import { formatBytes } from './step-report.ts';
 
 /** The result for a person, aligned. */
-export function summarize(result: DemoResult, totalSeconds: number): string {
+export function summarize(result: DemoResult, totalSeconds: number, kept: boolean): string {
   const rows: [string, string][] = [
     ['image', result.image_id],
     ['size', `${formatBytes(result.bytes)} (${result.bytes} bytes), of a disk of ${formatBytes(result.disk_bytes)}`],
@@ -12,7 +12,7 @@ export function summarize(result: DemoResult, totalSeconds: number): string {
     ['downtime', `${result.downtime_s.toFixed(1)} s`],
     ['throughput', `${formatBytes(result.disk_bytes / result.duration_s)}/s of disk, ${formatBytes(result.bytes / result.duration_s)}/s of image`],
     ['server', `${result.provision_state}, runs from its own disk`],
-    ['left behind', 'nothing'],
+    ['left behind', kept ? 'what was to be kept' : 'nothing'],
     ['whole demo', `${totalSeconds.toFixed(1)} s`],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));

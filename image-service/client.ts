@@ -12,6 +12,7 @@ import { openExchange } from './exchange.ts';
 import { imagePath, normalizeEndpoint } from './image-path.ts';
 import type { TokenProvider } from './token-provider.ts';
 import { sendFile } from './upload.ts';
+import { verifyUploaded, type ExpectedImage } from './verify-uploaded.ts';
 import { uploadFailure, type StatusAfter } from './upload-failure.ts';
 
 export interface GlanceClientOptions {
@@ -145,6 +146,11 @@ export class GlanceClient {
       throw new OperationFailedError(`The data of image ${imageId} is damaged: received ${received.sizeBytes} bytes with ${image.os_hash_algo} ${received.hashValue}, expected ${image.size} bytes with ${image.os_hash_value}`, { image: imageId });
     }
     return received;
+  }
+
+  /** Proves that the image is active and holds these data. @throws OperationFailedError naming every difference. */
+  async verify(imageId: string, expected: ExpectedImage, signal?: AbortSignal): Promise<void> {
+    verifyUploaded(await this.show(imageId, signal), expected);
   }
 
   /**

@@ -43,8 +43,9 @@ export async function registerAtConductor(options: LookupOptions): Promise<Regis
       return await register(options);
     } catch (error) {
       signal.throwIfAborted();
-      const waitMs = jitter(pauseMs);
-      if (performance.now() + waitMs > giveUpAt) throw new OperationFailedError(`no lookup succeeded within ${timeoutMs / 1_000} s; the last one: ${messageOf(error)}`, {}, error);
+      const leftMs = giveUpAt - performance.now();
+      const waitMs = Math.min(jitter(pauseMs), leftMs);
+      if (leftMs <= 0) throw new OperationFailedError(`no lookup succeeded within ${timeoutMs / 1_000} s; the last one: ${messageOf(error)}`, {}, error);
       log.warn({ problem: messageOf(error), waitMs: Math.round(waitMs) }, 'lookup failed, will be repeated');
       await sleep(waitMs, undefined, { signal });
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);

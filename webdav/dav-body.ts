@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import { InvalidParameterError, MetalshotError, OperationFailedError } from '../protocol/errors.ts';
+import { ForbiddenError, InvalidParameterError, MetalshotError, OperationFailedError } from '../protocol/errors.ts';
 import { BodyTooLargeError } from './refusals.ts';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
@@ -47,17 +47,19 @@ export function rewritePropfind(body: string): string {
   return `<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:">${wanted}</D:propfind>`;
 }
 
-/** @returns the document to hand on; empty: a refresh. @throws InvalidParameterError (400) */
+/**
+ * @returns the document to hand on; empty: a refresh.
+ * @throws InvalidParameterError (400); ForbiddenError (403) for a shared lock: one writer has no use for it, and
+ *   webdav-server describes it wrongly.
+ */
 export function rewriteLock(body: string): string {
   if (body.trim() === '') return '';
   const elements = elementNames(body);
-  const scope = elements.has('exclusive') ? 'exclusive' : 'shared';
-  if (!elements.has('lockinfo') || !elements.has('write') || !elements.has(scope)) {
-    throw new InvalidParameterError('The body of a LOCK has to be a DAV: lockinfo document for a write lock (RFC 4918, 14.11).');
-  }
+  if (!elements.has('lockinfo') || !elements.has('write')) throw new InvalidParameterError('The body of a LOCK has to be a DAV: lockinfo document for a write lock (RFC 4918, 14.11).');
+  if (!elements.has('exclusive')) throw new ForbiddenError('Only exclusive locks are given.');
   const owner = /<(?:[\w-]+:)?owner\b[^<>]*>(.*?)<\/(?:[\w-]+:)?owner\s*>/s.exec(body)?.[1];
   const ownerElement = owner === undefined ? '' : `<D:owner>${plainText(owner)}</D:owner>`;
-  return `<?xml version="1.0" encoding="utf-8"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:${scope}/></D:lockscope><D:locktype><D:write/></D:locktype>${ownerElement}</D:lockinfo>`;
+  return `<?xml version="1.0" encoding="utf-8"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/></D:locktype>${ownerElement}</D:lockinfo>`;
 }
 
 const elementNames = (document: string): Set<string> => new Set([...document.matchAll(/<(?:[\w-]+:)?([\w-]+)/g)].map(([, name = '']) => name));

@@ -30,7 +30,7 @@ export class LockTable {
 
   /** Lets a name exist for the lock that is about to be set on it. @throws InsufficientStorageError (507) for too many. */
   reserve(name: string): void {
-    this.#requireSpace();
+    if (Math.max(this.#count(), this.#reserved.size) >= LOCK_LIMIT) throw new InsufficientStorageError(`A snapshot's directory holds ${LOCK_LIMIT} locks at most.`, { limit: LOCK_LIMIT });
     this.#reserved.add(name);
   }
 
@@ -73,12 +73,11 @@ export class LockTable {
     return this.#current(name).find((lock) => lock.uuid === token);
   }
 
+  /** The error that webdav-server answers with 507. */
   #add(name: string, lock: webdav.Lock): Error | undefined {
-    try {
-      this.#requireSpace();
-    } catch (error) {
+    if (this.#count() >= LOCK_LIMIT) {
       this.#reserved.remove(name);
-      return error as InsufficientStorageError;
+      return webdav.Errors.InsufficientStorage;
     }
     this.#locks.set(name, [...this.#current(name), lock]);
     return undefined;
@@ -113,8 +112,7 @@ export class LockTable {
     else this.forget(name);
   }
 
-  #requireSpace(): void {
-    const count = [...this.#locks.keys()].reduce((sum, name) => sum + this.#current(name).length, 0);
-    if (Math.max(count, this.#reserved.size) >= LOCK_LIMIT) throw new InsufficientStorageError(`A snapshot's directory holds ${LOCK_LIMIT} locks at most.`, { limit: LOCK_LIMIT });
+  #count(): number {
+    return [...this.#locks.keys()].reduce((sum, name) => sum + this.#current(name).length, 0);
   }
 }

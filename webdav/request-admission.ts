@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import { ForbiddenError, InvalidParameterError, MethodNotAllowedError } from '../protocol/errors.ts';
+import { ForbiddenError, InvalidParameterError, MethodNotAllowedError, NotFoundError } from '../protocol/errors.ts';
 import { readBody, rewriteLock, rewritePropfind } from './dav-body.ts';
 import { entityTagsHold, ifHeaderHolds, submittedTokens } from './if-header.ts';
 import { FileLockedError, PreconditionFailedError } from './refusals.ts';
@@ -12,47 +12,50 @@ type ServedMethod = (typeof SERVED_METHODS)[number];
 
 /** A request that may be handed on: the headers that webdav-server is to see, and the body when it is not streamed. */
 export interface AdmittedRequest {
-  method: ServedMethod;
   headers: Record<string, string>;
   /** Null: the request's own stream (PUT). */
   body: string | null;
 }
 
-const isServed = (method: string): method is ServedMethod => (SERVED_METHODS as readonly string[]).includes(method);
+/** @throws ForbiddenError for reading, MethodNotAllowedError for all that the share does not know. HEAD is the caller's. */
+export function requireServedMethod(method: string): asserts method is ServedMethod | 'HEAD' {
+  if (method === 'GET') throw new ForbiddenError('The share takes images and gives none: contents cannot be read from it.');
+  if (method !== 'HEAD' && !(SERVED_METHODS as readonly string[]).includes(method)) throw new MethodNotAllowedError(method, ['HEAD', ...SERVED_METHODS]);
+}
 
 /**
- * Everything that is checked before webdav-server sees a request: method, name, range, conditions, lock tokens and the
- * XML in it. Only what is known to be harmless is handed on, headers included.
+ * Everything that is checked before webdav-server sees a request: name, range, conditions, lock tokens and the XML in it.
+ * Only what is known to be harmless is handed on, headers included.
  * @param name of the file; null: the directory itself.
  * @throws MetalshotError with the status to answer.
  */
-export async function admitRequest(request: Request, directory: ShareDirectory, name: string | null, idleTimeoutMs: number): Promise<AdmittedRequest> {
-  const { method } = request;
-  if (method === 'GET') throw new ForbiddenError('The share takes images and gives none: contents cannot be read from it.');
-  if (!isServed(method)) throw new MethodNotAllowedError(method, ['OPTIONS', 'HEAD', 'PROPFIND', 'PUT', 'DELETE', 'LOCK', 'UNLOCK']);
+export async function admitRequest(request: Request, method: ServedMethod, directory: ShareDirectory, name: string | null, idleTimeoutMs: number): Promise<AdmittedRequest> {
   switch (method) {
     case 'OPTIONS':
-      return { method, headers: {}, body: '' };
+      return { headers: {}, body: '' };
     case 'PROPFIND': {
       const depth = singleDepth(request.headers['depth']);
-      return withBody(method, rewritePropfind(await readBody(request, idleTimeoutMs)), { depth });
+      return withBody(rewritePropfind(await readBody(request, idleTimeoutMs)), { depth });
     }
     case 'PUT': {
       await requireWritable(request, directory, fileName(name, method));
       if (request.headers['content-range'] !== undefined) throw new ForbiddenError('Content-Range is refused: an image is sent whole or not at all.');
       const length = request.headers['content-length'];
-      return { method, headers: length === undefined ? {} : { 'content-length': length }, body: null };
+      return { headers: length === undefined ? {} : { 'content-length': length }, body: null };
     }
-    case 'DELETE':
-      await requireWritable(request, directory, fileName(name, method));
-      return { method, headers: {}, body: '' };
+    case 'DELETE': {
+      const file = fileName(name, method);
+      if ((await directory.entry(file)) === null) throw new NotFoundError();
+      await requireWritable(request, directory, file);
+      return { headers: {}, body: '' };
+    }
     case 'LOCK':
       return await admitLock(request, directory, fileName(name, method), idleTimeoutMs);
     case 'UNLOCK': {
       fileName(name, method);
       const token = request.headers['lock-token'];
       if (typeof token !== 'string') throw new InvalidParameterError('UNLOCK needs a Lock-Token header.');
-      return { method, headers: { 'lock-token': token }, body: '' };
+      return { headers: { 'lock-token': token }, body: '' };
     }
   }
 }
@@ -60,13 +63,12 @@ export async function admitRequest(request: Request, directory: ShareDirectory, 
 async function admitLock(request: Request, directory: ShareDirectory, name: string, idleTimeoutMs: number): Promise<AdmittedRequest> {
   const body = rewriteLock(await readBody(request, idleTimeoutMs));
   if (body !== '') {
-    const held = directory.locks.tokensOf(name);
-    if (held.length > 0 && body.includes('<D:exclusive/>')) throw new FileLockedError(name);
-    return withBody('LOCK', body, { depth: '0' });
+    if (directory.locks.tokensOf(name).length > 0) throw new FileLockedError(name);
+    return withBody(body, { depth: '0' });
   }
   const [token, ...more] = submittedTokens(header(request, 'if'));
   if (token === undefined || more.length > 0) throw new InvalidParameterError('A LOCK without a body refreshes a lock: name its token in an If header.');
-  return { method: 'LOCK', headers: { if: `(<${token}>)` }, body: '' };
+  return { headers: { if: `(<${token}>)` }, body: '' };
 }
 
 /** The conditions that the client has set, and the lock that somebody holds. */
@@ -94,8 +96,7 @@ function singleDepth(depth: Request['headers'][string]): '0' | '1' {
   throw new ForbiddenError('PROPFIND is answered for Depth 0 and 1.');
 }
 
-const withBody = (method: ServedMethod, body: string, headers: Record<string, string>): AdmittedRequest => ({
-  method,
+const withBody = (body: string, headers: Record<string, string>): AdmittedRequest => ({
   body,
   headers: body === '' ? headers : { ...headers, 'content-length': String(Buffer.byteLength(body)) },
 });

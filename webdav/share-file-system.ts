@@ -94,6 +94,10 @@ export class ShareFileSystem extends webdav.FileSystem {
     this.#answer(context, work(), callback);
   }
 
+  protected override _availableLocks(_path: webdav.Path, { context }: webdav.AvailableLocksInfo, callback: Callback<webdav.LockKind[]>): void {
+    this.#answer(context, Promise.resolve([new webdav.LockKind(webdav.LockScope.Exclusive, webdav.LockType.Write)]), callback);
+  }
+
   protected override _propertyManager(_path: webdav.Path, { context }: webdav.PropertyManagerInfo, callback: Callback<webdav.IPropertyManager>): void {
     this.#answer(context, Promise.resolve(new webdav.LocalPropertyManager()), callback); // a fresh, empty one each time: nothing is kept
   }

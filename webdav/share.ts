@@ -5,7 +5,7 @@ import type { Logger } from '../protocol/log.ts';
 import { noteBytes, noteSnapshot, recordAccess } from './access-log.ts';
 import { parseBasicCredentials } from './basic-credentials.ts';
 import { limitLingering, sendEntry, sendError } from './reply.ts';
-import { admitRequest } from './request-admission.ts';
+import { admitRequest, requireServedMethod } from './request-admission.ts';
 import { ShareDirectories } from './share-directories.ts';
 import type { ShareDirectory } from './share-directory.ts';
 import { isSnapshotUuid, parseSharePath } from './share-path.ts';
@@ -134,18 +134,17 @@ export class Share {
     const snapshotUuid = pair && (await this.#options.credentials.snapshotOf(pair.username, pair.password));
     if (!snapshotUuid) throw new UnauthorizedError();
     noteSnapshot(response, snapshotUuid);
+    const { method } = request;
+    requireServedMethod(method);
     const target = parseSharePath(request.originalUrl, this.#mountPath);
     // another's directory is not told apart from one that does not exist
     const directory = target?.snapshotUuid === snapshotUuid ? await this.#directories.find(snapshotUuid) : null;
     if (!target || !directory) throw new NotFoundError();
-    if (request.method === 'HEAD') {
-      // webdav-server's HEAD would open the file; davfs2 needs one for its locks
-      const entry = target.name === null ? null : await directory.entry(target.name);
-      if (!entry) throw new NotFoundError();
-      sendEntry(response, entry);
+    if (method === 'HEAD') {
+      await answerHead(response, directory, target.name);
       return;
     }
-    const admitted = await admitRequest(request, directory, target.name, this.#idleTimeoutMs);
+    const admitted = await admitRequest(request, method, directory, target.name, this.#idleTimeoutMs);
     if (admitted.body !== null) noteBytes(response, () => Number(request.headers['content-length'] ?? 0));
     this.#webdavOf(directory)(request, response, admitted);
   }
@@ -157,6 +156,13 @@ export class Share {
     this.#webdav.set(directory, handler);
     return handler;
   }
+}
+
+/** davfs2 asks after its LOCK; webdav-server's own HEAD would open the file. */
+async function answerHead(response: Response, directory: ShareDirectory, name: string | null): Promise<void> {
+  const entry = name === null ? null : await directory.entry(name);
+  if (!entry) throw new NotFoundError();
+  sendEntry(response, entry);
 }
 
 function requireUuid(snapshotUuid: string): void {

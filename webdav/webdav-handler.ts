@@ -43,12 +43,12 @@ const NO_CHALLENGE: { [name: string]: string } = {};
 const NO_ERROR = null as unknown as Error;
 
 /** The request as webdav-server is to see it. A body that has been read is played back; a PUT stays the client's stream. */
-function forward(request: Request, { method, headers, body }: AdmittedRequest): unknown {
+function forward(request: Request, { headers, body }: AdmittedRequest): unknown {
   const url = request.originalUrl.split(/[?#]/, 1)[0] ?? '';
   if (body === null) {
     request.headers = headers;
     request.url = url;
     return request;
   }
-  return Object.assign(Readable.from(body === '' ? [] : [Buffer.from(body)]), { method, url, headers });
+  return Object.assign(Readable.from(body === '' ? [] : [Buffer.from(body)]), { method: request.method, url, headers });
 }

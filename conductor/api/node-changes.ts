@@ -80,7 +80,8 @@ function settleReasons(node: NodeRow, changes: NodePatch): NodePatch {
   if (changes.protected === false) settled.protectedReason = null;
   if (changes.protected === true && node.provisionState !== 'active') refuseState(node, 'protected', ['active']);
   if (changes.retired === false) settled.retiredReason = null;
-  if (changes.retired === true && node.provisionState === 'available') throw new InvalidParameterError(`Node ${node.uuid} can not have 'retired' set in provision state 'available'.`);
+  // 409 as in Ironic: openstacksdk's own tests ask for it
+  if (changes.retired === true && node.provisionState === 'available') throw new ConflictError(`Node ${node.uuid} can not have 'retired' set in provision state 'available', the current state is 'available'`);
   if (settled.protectedReason && !(changes.protected ?? node.protected)) throw new InvalidParameterError('The protected_reason field can only be set when protected is True');
   if (settled.retiredReason && !(changes.retired ?? node.retired)) throw new InvalidParameterError('The retired_reason field can only be set when retired is True');
   if (changes.instanceUuid && node.instanceUuid) throw new ConflictError(`Node ${node.uuid} is associated with instance ${node.instanceUuid}.`, { instance: node.instanceUuid });

@@ -163,6 +163,8 @@ export interface ImageService {
   waitUntilQueued(imageId: string, timeoutMs: number, signal?: AbortSignal): Promise<Image>;
   /** Streams a file of known length. @throws MetalshotError; `data.retryable` tells whether another try makes sense. */
   uploadFile(imageId: string, path: string, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void }): Promise<void>;
+  /** Proves that the image is active and holds these data, by what the service computed itself. @throws OperationFailedError naming every difference. */
+  verify(imageId: string, expected: { sizeBytes: number; osHashValue: string }, signal?: AbortSignal): Promise<void>;
   deactivate(imageId: string, signal?: AbortSignal): Promise<void>;
 }
 

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Image } from '../../../protocol/image.ts';
-import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
 import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
@@ -37,7 +36,7 @@ async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow): Promise<voi
   const found = await task.images.show(disk.imageRef, task.signal);
   if (!found) throw new OperationFailedError(`image ${disk.imageRef} was deleted while the snapshot was taken`);
   if (found.status === 'active') {
-    confirmUploaded(found, disk); // an earlier try got through although its reply was lost
+    await confirm(task, disk); // an earlier try got through although its reply was lost
     return;
   }
   await task.images.waitUntilQueued(disk.imageRef, REQUEUE_TIMEOUT_MS, task.signal);
@@ -51,19 +50,13 @@ async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow): Promise<voi
   } finally {
     await progress.settle();
   }
-  const uploaded = await task.images.show(disk.imageRef, task.signal);
-  if (!uploaded) throw new OperationFailedError(`image ${disk.imageRef} was deleted during its upload`);
-  confirmUploaded(uploaded, disk);
+  await confirm(task, disk);
 }
 
-/** The image's own size and digest, as the image service computed them, against the agent's. */
-function confirmUploaded(image: Image, disk: SnapshotDiskRow): void {
-  const wrong = [
-    image.status === 'active' ? '' : `its status is ${image.status}`,
-    image.size === disk.sizeBytes ? '' : `its size is ${image.size}, not ${disk.sizeBytes}`,
-    image.os_hash_algo === IMAGE_HASH_ALGO && image.os_hash_value === disk.osHashValue ? '' : `its ${image.os_hash_algo} is ${image.os_hash_value}, not the ${IMAGE_HASH_ALGO} ${disk.osHashValue} that was captured`,
-  ].filter((text) => text !== '');
-  if (wrong.length > 0) throw new OperationFailedError(`image ${disk.imageRef} is not what was captured: ${wrong.join('; ')}`);
+/** What the image service computed against what the agent sent. */
+async function confirm(task: SnapshotTask, { imageRef, imageName, sizeBytes, osHashValue }: SnapshotDiskRow): Promise<void> {
+  if (sizeBytes === null || osHashValue === null) throw new OperationFailedError(`no size and digest are known of ${imageName}`);
+  await task.images.verify(imageRef, { sizeBytes, osHashValue }, task.signal);
 }
 
 async function setMissingFormats(task: SnapshotTask, disk: SnapshotDiskRow, image: Image): Promise<void> {

@@ -66,18 +66,18 @@ const HEADERS: Record<string, string>[] = [
   { Destination: 'http://%zz/' },
   { 'X-Forwarded-Host': 'evil' },
 ];
+/** Every header with a few bodies, every body with a few headers. */
+const PAIRS = [...HEADERS.flatMap((headers) => [0, 6, 12].map((body) => [headers, BODIES[body]] as const)), ...BODIES.flatMap((body) => [0, 1].map((headers) => [HEADERS[headers], body] as const))];
 const METHODS = ['OPTIONS', 'PROPFIND', 'PUT', 'DELETE', 'LOCK', 'UNLOCK', 'HEAD', 'PROPPATCH', 'MOVE', 'COPY', 'MKCOL'];
 
 describe('a client with a credential cannot end the process', () => {
   test.each(METHODS)('%s with odd headers and bodies always gets an answer, and none is a failure of ours', async (method) => {
     for (const name of ['disk.qcow2', '']) {
-      for (const headers of HEADERS) {
-        for (const body of BODIES) {
-          const reply = await send(served, method, pathOf(guest, name), { guest, body, headers: { ...(method === 'PROPFIND' ? { Depth: '1' } : {}), ...headers } });
-          expect(reply.status).toBeGreaterThanOrEqual(200);
-          if (reply.status >= 500) expect(reply.status).toBe(507);
-          expect(reply.text).not.toContain('root:');
-        }
+      for (const [headers, body] of PAIRS) {
+        const reply = await send(served, method, pathOf(guest, name), { guest, body, headers: { ...(method === 'PROPFIND' ? { Depth: '1' } : {}), ...headers } });
+        expect(reply.status).toBeGreaterThanOrEqual(200);
+        if (reply.status >= 500) expect(reply.status).toBe(507);
+        expect(reply.text).not.toContain('root:');
       }
     }
   });

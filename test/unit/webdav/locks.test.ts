@@ -51,11 +51,12 @@ describe('a lock', () => {
     expect((await put('disk.qcow2')).status).toBe(200);
   });
 
-  test('an exclusive one is not given beside a shared one, a shared one is', async () => {
-    const shared = LOCKINFO.replace('exclusive', 'shared');
-    expect((await lock('disk.qcow2', shared)).status).toBe(201);
-    expect((await lock('disk.qcow2')).status).toBe(423);
-    expect((await lock('disk.qcow2', shared)).status).toBe(200);
+  test('is exclusive: a shared one is refused and not offered', async () => {
+    await put('disk.qcow2');
+    expect((await lock('disk.qcow2', LOCKINFO.replace('exclusive', 'shared'))).status).toBe(403);
+    const offered = (await send(served, 'PROPFIND', pathOf(guest, 'disk.qcow2'), { guest, headers: { Depth: '0' } })).text;
+    expect(offered).toContain('<D:exclusive');
+    expect(offered).not.toContain('<D:shared');
   });
 
   test('is refreshed with its token only', async () => {
@@ -68,6 +69,7 @@ describe('a lock', () => {
   test('is one of sixteen at most; one given back makes room', async () => {
     const tokens: string[] = [];
     for (let index = 0; index < 16; index++) tokens.push(tokenOf(await lock(`disk-${index}`)));
+    expect(new Set(tokens).size).toBe(16);
     expect((await lock('one-more')).status).toBe(507);
     expect((await send(served, 'HEAD', pathOf(guest, 'one-more'), { guest })).status).toBe(404);
     await unlock('disk-3', tokens[3] ?? '');

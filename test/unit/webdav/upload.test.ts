@@ -136,10 +136,12 @@ describe('several uploads at once', () => {
   });
 
   test('the one that ends last stands', async () => {
-    const first = await SlowUpload.start(served, guest, 'disk.qcow2', 'first', 5);
-    const second = await SlowUpload.start(served, guest, 'disk.qcow2', 'second', 6);
-    await second.end();
-    await first.end();
+    const first = await SlowUpload.start(served, guest, 'disk.qcow2', 'firs', 5);
+    const second = await SlowUpload.start(served, guest, 'disk.qcow2', 'secon', 6);
+    await second.send('d');
+    expect(await second.end()).toBe(201);
+    await first.send('t');
+    expect(await first.end()).toBe(201);
     expect(await contents('disk.qcow2')).toBe('first');
   });
 

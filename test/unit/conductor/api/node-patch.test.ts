@@ -170,6 +170,8 @@ describe('in its state', () => {
     expect((await patch(set('/protected', true))).status).toBe(400);
     expect((await patch([...set('/retired', true), ...set('/retired_reason', 'old')])).body).toMatchObject({ retired: true, retired_reason: 'old' });
     expect((await patch(set('/retired', false))).body).toMatchObject({ retired: false, retired_reason: null });
+    await store({ name: 'free' }, { provisionState: 'available' });
+    expect((await patch(set('/retired', true), { node: 'free' })).status).toBe(409);
     await store({ name: 'used' }, { provisionState: 'active' });
     expect((await patch([...set('/protected', 'true'), ...set('/protected_reason', 'prod')], { node: 'used' })).body).toMatchObject({ protected: true, protected_reason: 'prod' });
     expect((await patch([{ op: 'remove', path: '/protected' }], { node: 'used' })).body).toMatchObject({ protected: false, protected_reason: null });

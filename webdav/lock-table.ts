@@ -73,8 +73,9 @@ export class LockTable {
     return this.#current(name).find((lock) => lock.uuid === token);
   }
 
-  /** The error that webdav-server answers with 507. */
+  /** @returns the error that webdav-server answers with 423 or 507. */
   #add(name: string, lock: webdav.Lock): Error | undefined {
+    if (this.#current(name).length > 0) return webdav.Errors.Locked; // two requests at once: both were told that it is free
     if (this.#count() >= LOCK_LIMIT) {
       this.#reserved.remove(name);
       return webdav.Errors.InsufficientStorage;

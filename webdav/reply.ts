@@ -18,10 +18,10 @@ export function sendError(response: ServerResponse, error: unknown, headers: Rec
 }
 
 /** Cuts the connection of a client that is still sending a while after its reply has gone out. */
-export function limitLingering(request: IncomingMessage, response: ServerResponse): void {
+export function limitLingering(request: IncomingMessage, response: ServerResponse, lingerMs = LINGER_MS): void {
   response.once('finish', () => {
     if (request.complete || request.destroyed) return;
-    const cut = setTimeout(() => request.destroy(), LINGER_MS);
+    const cut = setTimeout(() => request.destroy(), lingerMs);
     cut.unref();
     request.once('close', () => clearTimeout(cut));
   });

@@ -47,8 +47,9 @@ export class ShareDirectories {
     });
   }
 
+  /** One that is open is in use, whatever the list says. */
   async removeOrphans(known: ReadonlySet<string>): Promise<string[]> {
-    const orphans = (await readdir(this.#spool.directory)).filter((name) => isSnapshotUuid(name) && !known.has(name));
+    const orphans = (await readdir(this.#spool.directory)).filter((name) => isSnapshotUuid(name) && !known.has(name) && !this.#open.has(name));
     for (const orphan of orphans) await this.remove(orphan);
     return orphans;
   }

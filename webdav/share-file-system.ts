@@ -73,7 +73,12 @@ export class ShareFileSystem extends webdav.FileSystem {
         cut: () => request.destroy(),
       });
       noteBytes(response, () => upload.writtenBytes);
-      upload.once('error', (error) => sendError(response, error)); // before webdav-server's own listener, which knows no reasons
+      // before webdav-server's own listener, which knows no reasons
+      upload.once('error', (error) => {
+        const level = error instanceof MetalshotError ? 'info' : 'error';
+        this.#log[level]({ snapshot: this.#directory.snapshotUuid, name: upload.name, bytes: upload.writtenBytes, reason: error.message }, 'share: upload not taken');
+        sendError(response, error);
+      });
       upload.once('finish', () => describeUpload(response, upload));
       const stopWhenCut = (): void => {
         if (!request.complete) upload.stop('the client has gone away');
@@ -117,22 +122,17 @@ export class ShareFileSystem extends webdav.FileSystem {
       if (!(error instanceof MetalshotError)) this.#log.error({ err: error, snapshot: this.#directory.snapshotUuid }, 'share: request failed');
       if (response) sendError(response, error);
     };
+    const callBack = (error: Error | undefined, value?: T): void => {
+      try {
+        callback(error, value);
+      } catch (thrown) {
+        fail(thrown);
+      }
+    };
     work.then(
-      (value) => {
-        try {
-          callback(undefined, value);
-        } catch (error) {
-          fail(error);
-        }
-      },
-      (error: Error) => {
-        if (!WEBDAV_ERRORS.has(error)) return fail(error); // answered here, with its reason; webdav-server's callback has nothing to wait for
-        try {
-          callback(error);
-        } catch (thrown) {
-          fail(thrown);
-        }
-      },
+      (value) => callBack(undefined, value),
+      // what webdav-server does not know is answered here, with its reason: its callback has nothing to wait for then
+      (error: Error) => (WEBDAV_ERRORS.has(error) ? callBack(error) : fail(error)),
     );
   }
 }

@@ -103,7 +103,7 @@ export class Share {
     return await this.#spool.freeBytes();
   }
 
-  /** Removes the directories of snapshots that nobody knows (after a crash); returns their uuids. */
+  /** Removes the directories of snapshots that are neither known nor open (after a crash); returns their uuids. */
   async removeOrphans(known: ReadonlySet<string>): Promise<string[]> {
     await this.#spool.make();
     return await this.#directories.removeOrphans(known);

@@ -32,7 +32,8 @@ export class Spool {
     const leftBytes = freeBytes - this.#promisedBytes - bytes;
     if (leftBytes >= this.#reserveBytes) return;
     throw new InsufficientStorageError(
-      `The spool has ${freeBytes} bytes free; ${bytes} more, with ${this.#promisedBytes} promised to other uploads, would leave less than its reserve of ${this.#reserveBytes}. Free space in the spool's file system.`,
+      `The spool has ${freeBytes} bytes free; ${bytes} more, with ${this.#promisedBytes} promised to other uploads, would leave less than its reserve of ` +
+        `${this.#reserveBytes}. Free space in the spool's file system.`,
       { freeBytes, promisedBytes: this.#promisedBytes, reserveBytes: this.#reserveBytes },
     );
   }

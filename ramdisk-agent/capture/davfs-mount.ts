@@ -118,10 +118,10 @@ export class DavfsMount {
    * To be called once the daemon has ended. @throws OperationFailedError naming what was left behind, unless davfs2's own
    * record says that it has stored the image on the server whole, and nothing else is left over.
    */
-  verifyUploaded(imageName: string, sizeBytes: number): void {
+  verifyUploaded(imageName: string): void {
     if (isRunning(this.daemon)) throw new OperationFailedError('the davfs2 daemon still runs: its record is not written yet');
     const index = this.#cacheEntries().find((path) => basename(path) === 'index');
-    const problem = index === undefined ? `it ended without leaving its record; in its cache: ${this.#names()}` : judgeDavfsIndex(readFileSync(index, 'utf8'), imageName, sizeBytes);
+    const problem = index === undefined ? `it ended without leaving its record; in its cache: ${this.#names()}` : judgeDavfsIndex(readFileSync(index, 'utf8'), imageName);
     if (problem !== null) throw new OperationFailedError(`the upload to the share is not complete: ${problem}`, { image_name: imageName });
   }
 

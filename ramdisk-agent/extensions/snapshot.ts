@@ -120,7 +120,7 @@ async function finishUpload({ params, clock, progress }: Capture, device: BlockD
   if (digested.status === 'rejected') throw digested.reason;
   const image = digested.value;
   progress('finishing', image.sizeBytes, image.sizeBytes);
-  mount.verifyUploaded(params.image_name, image.sizeBytes);
+  mount.verifyUploaded(params.image_name);
   if (image.virtualSizeBytes !== device.sizeBytes) throw new OperationFailedError(`the image is of a disk of ${image.virtualSizeBytes} bytes, ${device.name} has ${device.sizeBytes}`);
   return image;
 }

@@ -1,57 +1,81 @@
 /** Paths through the provision machine that take every transition, made from the machine by xstate/graph; driven in memory and over HTTP. */
+import { fromTransition } from 'xstate';
 import { getShortestPaths } from 'xstate/graph';
-import { provisionMachine, type EventType, type ProvisionEvent, type ProvisionState } from '../../state-machine/provision-machine.ts';
-import { INITIAL_STATE, PROVISION_STATES } from '../../state-machine/provision-states.ts';
-import { TRANSITIONS } from '../../state-machine/provision-transitions.ts';
+import type { ProvisionEvent, ProvisionState } from '../../state-machine/provision-machine.ts';
+import { INITIAL_SITUATION, follow, isAtRest, possibleEvents, type Situation } from './situation.ts';
+
+export { acceptedEvent } from './situation.ts';
 
 export interface PathStep {
   readonly from: ProvisionState;
   readonly event: ProvisionEvent;
   readonly to: ProvisionState;
+  /** The situation in `from`; see Situation. */
+  readonly resumes: number;
 }
-/** Starts at `enroll`; each step begins where the one before it ended. */
+/** Starts at `enroll` and ends at rest; each step begins where the one before it ended, and can come after it in the running system. */
 export type Path = readonly PathStep[];
 
-/** The event with the facts that make its guards hold. */
-export const acceptedEvent = (type: EventType): ProvisionEvent => (type === 'abort' ? { type, bootedBack: true } : { type });
+interface Edge {
+  readonly begin: Situation;
+  readonly step: PathStep;
+  readonly end: Situation;
+}
+type Way = readonly Edge[];
+
+/** Longer ones are not gone on with: paths are driven side by side, and the longest decides how long that takes. */
+const LONG_PATH_STEPS = 24;
 
 /**
- * Paths that together take every transition at least once, with few steps: each goes on as long as the nearest transition
- * not yet taken is no farther ahead than it would be for a new node.
+ * Paths that together take every transition at least once, those of a snapshot in each of its phases, with few steps: each
+ * goes on as long as the nearest transition not yet taken is no farther ahead than it would be for a new node.
  */
 export function coverTransitions(): Path[] {
-  const ways = new Map(PROVISION_STATES.map((state) => [state, shortestWays(state)]));
-  const left = new Map(TRANSITIONS.map(({ from, event, to }) => [`${from} on ${event}`, { from, event: acceptedEvent(event), to }]));
-  const nearest = (from: ProvisionState): PathStep[] => {
-    const reachable = [...left.values()].flatMap((step) => {
-      const way = ways.get(from)?.get(step.from);
-      return way ? [[...way, step]] : [];
-    });
-    return reachable.sort((one, other) => one.length - other.length)[0] ?? [];
+  const ways = new Map<string, Way[]>();
+  const waysFrom = (situation: Situation): Way[] => {
+    const known = ways.get(keyOf(situation)) ?? shortestWays(situation);
+    ways.set(keyOf(situation), known);
+    return known;
   };
+  const left = new Set(waysFrom(INITIAL_SITUATION).flatMap((way) => edgesFrom(endOf(way, INITIAL_SITUATION)).map(nameOf)));
+  const nearest = (from: Situation): Way =>
+    shortest(waysFrom(from).flatMap((way) => edgesFrom(endOf(way, from)).filter((edge) => left.has(nameOf(edge))).map((edge) => [...way, edge])));
+
   const paths: Path[] = [];
   while (left.size > 0) {
-    const path: PathStep[] = [];
-    let ahead = nearest(INITIAL_STATE);
-    if (ahead.length === 0) throw new Error(`no way from ${INITIAL_STATE} to ${[...left.keys()].join(', ')}`);
+    const path: Edge[] = [];
+    let ahead = nearest(INITIAL_SITUATION);
+    if (ahead.length === 0) throw new Error(`no way from ${INITIAL_SITUATION.state} to ${[...left].join(', ')}`);
     do {
       path.push(...ahead);
-      for (const step of ahead) left.delete(`${step.from} on ${step.event.type}`);
-      ahead = nearest(path[path.length - 1]?.to ?? INITIAL_STATE);
-    } while (ahead.length > 0 && ahead.length <= nearest(INITIAL_STATE).length);
-    paths.push(path);
+      for (const edge of ahead) left.delete(nameOf(edge));
+      ahead = nearest(endOf(path, INITIAL_SITUATION));
+    } while (path.length < LONG_PATH_STEPS && ahead.length > 0 && ahead.length <= nearest(INITIAL_SITUATION).length);
+    const end = endOf(path, INITIAL_SITUATION);
+    path.push(...shortest(waysFrom(end).filter((way) => isAtRest(endOf(way, end).state))));
+    paths.push(path.map(({ step }) => step));
   }
   return paths;
 }
 
-/** The shortest way from a state to every state that can be reached from it; to itself it is empty. */
-function shortestWays(from: ProvisionState): Map<ProvisionState, PathStep[]> {
-  const events = [...new Set(TRANSITIONS.map(({ event }) => event))].map(acceptedEvent);
-  const paths = getShortestPaths(provisionMachine, { fromState: provisionMachine.resolveState({ value: from }), events });
-  return new Map(
-    paths.map(({ state, steps }) => {
-      const taken = steps.filter(({ event }) => (event.type as string) !== 'xstate.init');
-      return [state.value, taken.map(({ event, state: reached }, index) => ({ from: taken[index - 1]?.state.value ?? from, event, to: reached.value }))];
-    }),
-  );
+/** The shortest way from a situation to every one that can be reached from it; to itself it is empty. */
+function shortestWays(from: Situation): Way[] {
+  const paths = getShortestPaths(fromTransition(follow, from), { events: ({ context }) => possibleEvents(context), serializeState: ({ context }) => keyOf(context) });
+  return paths.map(({ steps }) => {
+    const taken = steps.filter(({ event }) => (event.type as string) !== 'xstate.init');
+    return taken.map(({ event }, index) => edgeOf(taken[index - 1]?.state.context ?? from, event));
+  });
 }
+
+const edgesFrom = (situation: Situation): Edge[] => possibleEvents(situation).map((event) => edgeOf(situation, event));
+const endOf = (way: Way, from: Situation): Situation => way[way.length - 1]?.end ?? from;
+const shortest = (ways: readonly Way[]): Way => [...ways].sort((one, other) => one.length - other.length)[0] ?? [];
+const keyOf = ({ state, resumes, manual }: Situation): string => `${state}, resumed ${resumes} times, ${manual ? 'manual' : 'automated'}`;
+
+function edgeOf(begin: Situation, event: ProvisionEvent): Edge {
+  const end = follow(begin, event);
+  return { begin, end, step: { from: begin.state, event, to: end.state, resumes: begin.resumes } };
+}
+
+/** What has to be taken: a transition; for a snapshot under way, in each of its phases. */
+const nameOf = ({ begin: { state, resumes }, step: { event } }: Edge): string => `${state}${state === 'snapshotting' || state === 'snapshot wait' ? ` (${resumes})` : ''} on ${event.type}`;

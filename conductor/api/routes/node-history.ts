@@ -1,10 +1,11 @@
-import type { Router } from 'express';
+import type { Request, Response, Router } from 'express';
 import { NotFoundError } from '../../../protocol/errors.ts';
 import type { JsonObject } from '../../../protocol/json.ts';
 import type { HistoryRow, NodeRow } from '../../db/rows.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { findNode } from '../node-representation.ts';
 import { cutPage, pageOf, pageQuery } from '../pages.ts';
+import type { RequestContext } from '../request-context.ts';
 import { booleanLike, queryOf } from '../request-documents.ts';
 import { parameter, resource } from '../resource.ts';
 import { formatTime } from '../timestamps.ts';
@@ -15,20 +16,9 @@ const SHORT_EVENT_LENGTH = 255;
 
 /** `/v1/nodes/{ident}/history`: a line for each transition, oldest first. */
 export function nodeHistoryRoutes(router: Router, deps: ApiDependencies): void {
-  resource(
-    router,
-    '/nodes/:ident/history',
-    {
-      GET: async (request, response, context) => {
-        const { detail, ...paging } = queryOf(request, { ...pageQuery, detail: booleanLike.optional() });
-        const node = await findNode(deps, parameter(request, 'ident'), context);
-        const page = pageOf<HistoryRow>(paging, { id: 'id', created_at: 'createdAt', uuid: 'uuid', severity: 'severity', event: 'event' });
-        const { rows, next } = cutPage(await deps.db.history.listOf(node.id, page), page, request, context.baseUrl);
-        response.json({ history: rows.map((row) => show(row, node, context.baseUrl, detail ?? false)), ...(next === undefined ? {} : { next }) });
-      },
-    },
-    HISTORY_MICROVERSION,
-  );
+  resource(router, '/nodes/:ident/history', { GET: (request, response, context) => listHistory(deps, request, response, context, false) }, HISTORY_MICROVERSION);
+  // what the stock client asks for with --long
+  resource(router, '/nodes/:ident/history/detail', { GET: (request, response, context) => listHistory(deps, request, response, context, true) }, HISTORY_MICROVERSION);
   resource(
     router,
     '/nodes/:ident/history/:event',
@@ -42,6 +32,14 @@ export function nodeHistoryRoutes(router: Router, deps: ApiDependencies): void {
     },
     HISTORY_MICROVERSION,
   );
+}
+
+async function listHistory(deps: ApiDependencies, request: Request, response: Response, context: RequestContext, whole: boolean): Promise<void> {
+  const { detail, ...paging } = queryOf(request, { ...pageQuery, detail: booleanLike.optional() });
+  const node = await findNode(deps, parameter(request, 'ident'), context);
+  const page = pageOf<HistoryRow>(paging, { id: 'id', created_at: 'createdAt', uuid: 'uuid', severity: 'severity', event: 'event' });
+  const { rows, next } = cutPage(await deps.db.history.listOf(node.id, page), page, request, context.baseUrl);
+  response.json({ history: rows.map((row) => show(row, node, context.baseUrl, whole || (detail ?? false))), ...(next === undefined ? {} : { next }) });
 }
 
 function show(row: HistoryRow, node: NodeRow, baseUrl: string, detail: boolean): JsonObject {

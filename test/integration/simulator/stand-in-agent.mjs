@@ -12,10 +12,14 @@ const orphan = spawn('sh', ['-c', 'exec sleep 1000', config.marker], { detached:
 orphan.unref();
 // A process whose parent has gone when it ends: PID 1 has to reap it.
 execFileSync('sh', ['-c', 'sh -c "exit 0" &']);
-const listProcesses = () =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && existsSync(`/proc/${name}/stat`))
-    .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8'));
+const readStat = (pid) => {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return ''; // it ended while we looked
+  }
+};
+const listProcesses = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(readStat);
 let processes = listProcesses();
 for (let look = 0; look < 500 && processes.some((stat) => stat.includes(') Z ')); look += 1) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10); // PID 1 reaps in its own time

@@ -43,7 +43,7 @@ describe('a conductor that is killed during a snapshot', () => {
     const holder = await dieAt(phase);
     const failed = await rig.api.settled(node, 'snapshot failed');
     expect(failed.last_error).toContain('restarted');
-    expect(failed.driver_internal_info.snapshot).toMatchObject({ status: 'failed', boot_back: 'done', image_ref: holder });
+    expect(failed.driver_internal_info.snapshot).toMatchObject({ status: 'failed', boot_back: phase === 'quiesce' ? null : 'done', image_ref: holder }); // quiesce had not begun to act
     await expectNothingLeft();
     expect(await rig.image(holder)).toMatchObject({ status: 'queued', disk_format: null });
     await takeSnapshot(holder);

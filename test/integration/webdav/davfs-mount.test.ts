@@ -72,12 +72,12 @@ describe('a davfs2 mount', () => {
     await expectWholeFile(image);
   }, TEST_TIMEOUT_MS);
 
-  test('over https with the certificate pinned does the same', async () => {
+  test.each(['trust_server_cert', 'trust_ca_cert'] as const)('over https with the certificate pinned by %s does the same', async (pin) => {
     const tls = await makeCertificate();
     await start({ tls });
     const { ca } = await served.share.open(guest.uuid, 1024 ** 3);
     expect(ca).toBe(tls.cert);
-    const path = await mountShare({ certificate: tls.cert });
+    const path = await mountShare({ certificate: tls.cert, pin });
     const image = makeImage();
     await writeFile(path, image);
     await mount?.unmount();
@@ -153,6 +153,24 @@ describe('the conductor dies while a capture fills the cache of davfs2', () => {
     expect(served.requests.filter((line) => line.path === pathOf(guest, NAME)).map((line) => Math.floor(line.status / 100))).toEqual(methods.map(() => 2));
   }, TEST_TIMEOUT_MS);
 });
+
+test('a davfs2 mount whose upload is cut by the death of the conductor sends it again to the next one', async () => {
+  await start();
+  const path = await mountShare({ settings: { retry: 1, max_retry: 1, read_timeout: 5 } });
+  const image = makeImage();
+  const written = writeFile(path, image);
+  await until(() => served.share.bytesReceived(guest.uuid) > 0);
+  const dying = served;
+  await dying.crash();
+  await until(() => dying.requests.some((line) => line.method === 'PUT' && line.aborted));
+  await written;
+  const { directory, passwords, port } = served;
+  served = await ServedShare.start({ directory, passwords, port });
+  await until(() => statusesOf('PUT').includes(200), 90_000);
+  await mount?.unmount();
+  expect(await mount?.leftovers()).toEqual([]);
+  expect(await received()).toBe(sha512(image));
+}, TEST_TIMEOUT_MS);
 
 describe('a davfs2 mount whose share refuses', () => {
   beforeEach(() => start({}, 10 * MIB));

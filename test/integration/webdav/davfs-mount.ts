@@ -8,6 +8,8 @@ import { until, type Guest } from '../../unit/webdav/served-share.ts';
 export interface DavfsOptions {
   /** PEM of the server's certificate, pinned. */
   certificate?: string;
+  /** The setting by which it is pinned. */
+  pin?: 'trust_server_cert' | 'trust_ca_cert';
   /** Settings of davfs2.conf in place of ours. */
   settings?: Record<string, string | number>;
 }
@@ -72,7 +74,7 @@ export class DavfsMount {
     await rm(this.#home, { recursive: true, force: true });
   }
 
-  async #mount(guest: Guest, { certificate, settings = {} }: DavfsOptions): Promise<void> {
+  async #mount(guest: Guest, { certificate, pin = 'trust_server_cert', settings = {} }: DavfsOptions): Promise<void> {
     await chmod(this.#home, 0o755); // the daemon runs as user davfs2
     await mkdir(this.mountPoint);
     await mkdir(this.cacheDirectory);
@@ -89,7 +91,7 @@ export class DavfsMount {
       use_locks: 1,
       delay_upload: 0,
       buf_size: 1024,
-      ...(certificate === undefined ? {} : { trust_server_cert: pinned }),
+      ...(certificate === undefined ? {} : { [pin]: pinned }),
       ...settings,
     };
     const configuration = join(this.#home, 'davfs2.conf');

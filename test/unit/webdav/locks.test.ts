@@ -51,6 +51,12 @@ describe('a lock', () => {
     expect((await put('disk.qcow2')).status).toBe(200);
   });
 
+  test('is given to one of many that ask at once', async () => {
+    const statuses = (await Promise.all(Array.from({ length: 8 }, () => lock('disk.qcow2')))).map((reply) => reply.status);
+    expect(statuses.filter((status) => status < 300)).toHaveLength(1);
+    expect(new Set(statuses.filter((status) => status >= 300))).toEqual(new Set([423]));
+  });
+
   test('is exclusive: a shared one is refused and not offered', async () => {
     await put('disk.qcow2');
     expect((await lock('disk.qcow2', LOCKINFO.replace('exclusive', 'shared'))).status).toBe(403);

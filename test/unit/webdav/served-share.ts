@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import express from 'express';
 import { pino } from 'pino';
-import { allowLongUploads } from '../../../webdav/long-uploads.ts';
 import { Share, type ShareOptions } from '../../../webdav/share.ts';
 
 export interface AccessLine {
@@ -64,7 +63,7 @@ export class ServedShare {
 
   static async start(options: ServedShareOptions = {}): Promise<ServedShare> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'metalshot-share-')));
-    const served = new ServedShare(directory, options.directory === undefined, options.passwords ?? new Map());
+    const served = new ServedShare(directory, options.directory === undefined, options.passwords ?? new Map<string, string>());
     await served.#listen(options);
     return served;
   }
@@ -72,7 +71,7 @@ export class ServedShare {
   async #listen({ reserveBytes = 0, uploadIdleTimeoutMs, tls, port = 0, before }: ServedShareOptions): Promise<void> {
     const app = express();
     this.server = tls ? createTlsServer(tls, app) : createServer(app);
-    allowLongUploads(this.server);
+    this.server.requestTimeout = 0; // as the conductor's listener has it: an image takes longer than five minutes
     this.server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -80,7 +79,11 @@ export class ServedShare {
     await new Promise<void>((resolve, reject) => this.server.once('error', reject).listen(port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;
     this.origin = `${tls ? 'https' : 'http'}://127.0.0.1:${this.port}`;
-    const log = pino({}, new Writable({ write: (line: Buffer, _encoding, done) => (this.lines.push(JSON.parse(line.toString()) as Record<string, unknown>), done()) }));
+    const keepLine = (line: Buffer, _encoding: BufferEncoding, done: () => void): void => {
+      this.lines.push(JSON.parse(line.toString()) as Record<string, unknown>);
+      done();
+    };
+    const log = pino({}, new Writable({ write: keepLine }));
     this.share = new Share({
       directory: this.directory,
       publicUrl: `${this.origin}/snapshots`,
@@ -137,7 +140,11 @@ export function send(
       method,
       path,
       agent: false,
-      headers: { ...(guest ? { Authorization: authorizationOf(guest) } : {}), ...(body === undefined || 'Transfer-Encoding' in headers ? {} : { 'Content-Length': Buffer.byteLength(body) }), ...headers },
+      headers: {
+        ...(guest ? { Authorization: authorizationOf(guest) } : {}),
+        ...(body === undefined || 'Transfer-Encoding' in headers ? {} : { 'Content-Length': Buffer.byteLength(body) }),
+        ...headers,
+      },
     });
     request.on('response', (response) => {
       const chunks: Buffer[] = [];

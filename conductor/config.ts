@@ -97,7 +97,7 @@ export type Config = z.infer<typeof configSchema>;
 export async function loadConfig(file: string | undefined, environment: Readonly<Record<string, string | undefined>>): Promise<Config> {
   const document = file === undefined ? {} : await readDocument(file);
   for (const [name, value] of Object.entries(environment)) {
-    if (name.startsWith('METALSHOT_') && value !== undefined) setPath(document, name.slice('METALSHOT_'.length).toLowerCase().split('__'), parse(value) as unknown, name);
+    if (name.startsWith('METALSHOT_') && value !== undefined) setPath(document, name.slice('METALSHOT_'.length).toLowerCase().split('__'), parseValue(value, name), name);
   }
   return parseConfig(document, file ?? 'the environment');
 }
@@ -134,6 +134,14 @@ async function readDocument(file: string): Promise<Record<string, unknown>> {
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document)) throw new InvalidParameterError(`${file}: expected a YAML mapping of keys, found ${JSON.stringify(document)}`);
   return document as Record<string, unknown>;
+}
+
+function parseValue(text: string, variable: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new InvalidParameterError(`${variable}: its value is not YAML: ${(error as Error).message}`, {}, error);
+  }
 }
 
 function setPath(document: Record<string, unknown>, path: readonly string[], value: unknown, variable: string): void {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { MetalshotError, messageOf } from '../protocol/errors.ts';
+import { InvalidParameterError, MetalshotError, messageOf } from '../protocol/errors.ts';
 import { createLogger } from '../protocol/log.ts';
 import { startConductor } from './app.ts';
 import { loadConfig } from './config.ts';
@@ -21,6 +21,9 @@ async function main(): Promise<void> {
     .example('$0', 'all defaults')
     .example('$0 --config /etc/metalshot/conductor.yaml', 'with a configuration file')
     .strict()
+    .fail((message, error) => {
+      throw new InvalidParameterError(`${message ?? error.message}. Run metalshot-conductor --help for the options.`, {}, error);
+    })
     .help()
     .parseAsync();
   const config = await loadConfig(argv.config, process.env);

@@ -12,23 +12,28 @@ export interface Means {
   arrange?(walk: Walk): void;
   /** Sets the event off. Without it the event follows from the one before by itself. */
   cause?(walk: Walk, step: PathStep): Promise<void>;
+  /** What the node's history has to say about a failure: it is the one that was arranged. */
+  because?: RegExp;
 }
 
 const ERASE = { clean_steps: [{ interface: 'deploy', step: 'erase_devices' }] };
 
 const verb = (target: string, more?: Record<string, unknown>): Means => ({ cause: (walk) => walk.demand(target, more) });
+/** Of a wait. */
+const abort: Means = { ...verb('abort'), because: /was aborted/ };
 const snapshot: Means = { cause: (walk) => walk.demandSnapshot() };
 /** The ramdisk's heartbeat. */
 const call: Means = { cause: ({ actor }) => actor.agent.call() };
 /** Nobody calls: the callback timeout ends the wait. */
-const silence: Means = { cause: () => Promise.resolve() };
+const silence: Means = { cause: () => Promise.resolve(), because: /ramdisk did not call back within 5 s/ };
 /** The BMC works, and lets the conductor in. */
 const bmcAnswers: Means = {};
-const bmcRefusesLogin: Means = { driverInfo: () => ({ redfish_password: 'no longer the password' }) };
+const bmcRefusesLogin: Means = { driverInfo: () => ({ redfish_password: 'no longer the password' }), because: /refuses the login/ };
+const becauseOrdered = (answer: string): Means => (answer === 'fail' ? { because: /failed, as driver_info.fake_deploy orders/ } : {});
 /** The fake deployment's answer: `first` to the verb, `again` to a call of the ramdisk. */
-const deployAnswers = (answer: string): Means => ({ fakeDeploy: ({ resumes }) => ({ [resumes === 0 ? 'deploy' : 'continue']: answer }) });
-const cleanAnswers = (answer: string): Means => ({ fakeDeploy: ({ resumes }) => ({ [resumes === 0 ? 'clean' : 'continue_clean']: answer }) });
-const tearDownAnswers = (answer: string): Means => ({ fakeDeploy: () => ({ tear_down: answer }) });
+const deployAnswers = (answer: string): Means => ({ fakeDeploy: ({ resumes }) => ({ [resumes === 0 ? 'deploy' : 'continue']: answer }), ...becauseOrdered(answer) });
+const cleanAnswers = (answer: string): Means => ({ fakeDeploy: ({ resumes }) => ({ [resumes === 0 ? 'clean' : 'continue_clean']: answer }), ...becauseOrdered(answer) });
+const tearDownAnswers = (answer: string): Means => ({ fakeDeploy: () => ({ tear_down: answer }), ...becauseOrdered(answer) });
 
 /** By transition; those of a snapshot under way by phase: how often it has gone on after a wait. */
 const MEANS: Readonly<Record<string, Means>> = {
@@ -67,27 +72,27 @@ const MEANS: Readonly<Record<string, Means>> = {
   'cleaning on fail': cleanAnswers('fail'),
   'clean wait on resume': call,
   'clean wait on fail': silence,
-  'clean wait on abort': verb('abort'),
+  'clean wait on abort': abort,
   'clean failed on manage': verb('manage'),
 
   'active on snapshot': snapshot,
   'snapshot failed on snapshot': snapshot,
   // the BMC does not switch the server off
-  'snapshotting (0) on fail': { arrange: ({ actor }) => actor.machine.setFaults({ ignore_graceful_shutdown: true, power_off: 'refused' }) },
+  'snapshotting (0) on fail': { arrange: ({ actor }) => actor.machine.setFaults({ ignore_graceful_shutdown: true, power_off: 'refused' }), because: /did not reach "power off"/ },
   // the server is switched off and booted from the network
   'snapshotting (0) on wait': {},
   'snapshot wait (0) on resume': { cause: (walk) => walk.callFromRamdisk() },
   'snapshot wait (0) on fail': silence,
-  'snapshot wait (0) on abort': verb('abort'),
+  'snapshot wait (0) on abort': abort,
   'snapshot wait (0) on delete': verb('deleted'),
-  'snapshotting (1) on fail': { arrange: ({ actor }) => (actor.agent.refusesCommand = true) },
+  'snapshotting (1) on fail': { arrange: ({ actor }) => (actor.agent.refusesCommand = true), because: /refuses snapshot.stream_image.*no disk/ },
   // the agent takes the command
   'snapshotting (1) on wait': {},
   'snapshot wait (1) on resume': { cause: ({ actor }) => actor.agent.endCapture() },
-  'snapshot wait (1) on fail': { cause: ({ actor }) => actor.agent.failCapture('the disk can not be read') },
-  'snapshot wait (1) on abort': verb('abort'),
+  'snapshot wait (1) on fail': { cause: ({ actor }) => actor.agent.failCapture('the disk can not be read'), because: /the disk can not be read/ },
+  'snapshot wait (1) on abort': abort,
   'snapshot wait (1) on delete': verb('deleted'),
-  'snapshotting (2) on fail': { arrange: ({ actor }) => (actor.agent.reportsWrongDigest = true) },
+  'snapshotting (2) on fail': { arrange: ({ actor }) => (actor.agent.reportsWrongDigest = true), because: /on the share has sha512/ },
   // the image is verified and uploaded, the server boots from its own disk
   'snapshotting (2) on done': {},
   'snapshot failed on abort': verb('abort'),

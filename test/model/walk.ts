@@ -35,8 +35,7 @@ export class Walk {
 
   /** Every transition of the node so far, oldest first. */
   async history(): Promise<string[]> {
-    const { history } = (await this.#stage.api.expect(200, 'GET', `/v1/nodes/${this.actor.uuid}/history`)) as { history: { event: string }[] };
-    return history.map(({ event }) => event.replace(/^(.+?) -> (.+?) by "(\w+)"[^]*$/, '$1 -> $2 (on $3)'));
+    return (await this.#events()).map((event) => event.replace(/^(.+?) -> (.+?) by "(\w+)"[^]*$/, '$1 -> $2 (on $3)'));
   }
 
   demand(target: string, more?: Record<string, unknown>): Promise<void> {
@@ -83,6 +82,11 @@ export class Walk {
       const { last_error: lastError } = await this.#stage.api.node(this.actor.uuid);
       throw new Error(`step ${stepsMade}: expected ${JSON.stringify(expected.slice(-4))} at the end of the history, found ${JSON.stringify(found.slice(-4))}; last_error: ${lastError}`);
     }
+    const reasons = (await this.#events()).slice(stepsMade - stretch.length);
+    for (const [index, step] of stretch.entries()) {
+      const { because = /^/ } = meansOf(step);
+      if (!because.test(reasons[index] ?? '')) throw new Error(`step ${stepsMade}: expected the history to give ${String(because)} as the reason, found ${reasons[index]}`);
+    }
     const node = await this.#stage.api.settled(this.actor.uuid, last.to);
     if (this.#holder !== undefined && first.from.startsWith('snapshot') && isAtRest(last.to)) await this.#checkSnapshotEnd(this.#holder, last, node.last_error);
   }
@@ -95,6 +99,11 @@ export class Walk {
     const status = await this.#stage.imageStatus(holder);
     const due = event.type === 'done' && to === 'active' ? 'active' : 'queued';
     if (status !== due) throw new Error(`expected the image holder to be ${due} in "${to}" by ${event.type}, found ${status}`);
+  }
+
+  async #events(): Promise<string[]> {
+    const { history } = (await this.#stage.api.expect(200, 'GET', `/v1/nodes/${this.actor.uuid}/history?detail=true`)) as { history: { event: string }[] };
+    return history.map(({ event }) => event);
   }
 
   /** What the conductor is to find at every step until the node is at rest again. */

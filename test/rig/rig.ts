@@ -15,6 +15,8 @@ export interface RigOptions extends ConductorOptions {
   machines?: number;
   /** How much of the demo's content is on the disks; 1 is a few hundred MB. */
   contentShare?: number;
+  /** Of each disk; the default is the smallest that a root disk may be. */
+  diskBytes?: number;
   /** Disks made before, to be used read-only by several rigs one after the other. */
   disks?: readonly Disk[];
   /** Over the agents' configuration. */
@@ -25,7 +27,7 @@ export interface RigOptions extends ConductorOptions {
   memoryBytes?: number;
 }
 
-const GIB = 1024 ** 3;
+export const GIB = 1024 ** 3;
 const REDFISH = { username: 'operator', password: 'correct horse' };
 const macOf = (index: number): string => `52:54:00:4d:53:${index.toString(16).padStart(2, '0')}`;
 
@@ -61,7 +63,7 @@ export class Rig {
       for (let index = disks.length; index < (options.machines ?? 1); index += 1) {
         const place = join(directory, `disk-${index}`);
         await mkdir(place);
-        disks.push(await buildDisk(place, { sizeBytes: 4 * GIB, share: options.contentShare ?? 0.1 }));
+        disks.push(await buildDisk(place, { sizeBytes: options.diskBytes ?? 4 * GIB, share: options.contentShare ?? 0.1 }));
       }
       const rack = await SimulatedRack.start(
         {
@@ -72,7 +74,7 @@ export class Rig {
             id: `machine-${index}`,
             macs: [macOf(index)],
             disks: [disk.path],
-            memory_bytes: options.memoryBytes ?? 8 * GIB,
+            memory_bytes: options.memoryBytes ?? 2 * (options.diskBytes ?? 4 * GIB),
             power: 'On' as const,
             agent: { api_url: conductor.provisioningUrl, ca_file: conductor.certificateFile, ...options.agent },
           })),

@@ -71,11 +71,18 @@ describe('the stock baremetal client', () => {
   });
 
   test('lists, with fields of its choice and with filters', async () => {
-    expect(await json('node', 'list')).toEqual([{ UUID: uuid, Name: 'server-0', 'Instance UUID': null, 'Power State': 'power on', 'Provisioning State': 'active', Maintenance: false }]);
-    expect(await json('node', 'list', '--fields', 'uuid', 'driver', 'resource_class')).toEqual([{ UUID: uuid, Driver: 'redfish', 'Resource Class': 'metal' }]);
-    expect(await json('node', 'list', '--provision-state', 'active', '--driver', 'redfish', '--long')).toHaveLength(1);
-    expect(await json('node', 'list', '--maintenance')).toEqual([]);
-    expect(await json('node', 'show', uuid, '--fields', 'name', 'provision_state')).toEqual({ name: 'server-0', provision_state: 'active' });
+    const [all, chosen, filtered, inMaintenance, shown] = await Promise.all([
+      json('node', 'list'),
+      json('node', 'list', '--fields', 'uuid', 'driver', 'resource_class'),
+      json('node', 'list', '--provision-state', 'active', '--driver', 'redfish', '--long'),
+      json('node', 'list', '--maintenance'),
+      json('node', 'show', uuid, '--fields', 'name', 'provision_state'),
+    ]);
+    expect(all).toEqual([{ UUID: uuid, Name: 'server-0', 'Instance UUID': null, 'Power State': 'power on', 'Provisioning State': 'active', Maintenance: false }]);
+    expect(chosen).toEqual([{ UUID: uuid, Driver: 'redfish', 'Resource Class': 'metal' }]);
+    expect(filtered).toEqual([expect.objectContaining({ UUID: uuid, 'Provisioning State': 'active', 'Driver Info': expect.anything() })]);
+    expect(inMaintenance).toEqual([]);
+    expect(shown).toEqual({ name: 'server-0', provision_state: 'active' });
   });
 
   test('sets and unsets name, property, driver and instance information; a bad name is refused', async () => {
@@ -87,8 +94,9 @@ describe('the stock baremetal client', () => {
     await baremetal('node', 'unset', 'renamed', '--name');
     expect(await json('node', 'show', uuid)).toMatchObject({ name: null });
     await baremetal('node', 'set', uuid, '--name', 'server-0');
-    expect(await refused('node', 'set', uuid, '--name', 'no spaces')).toMatch(/name/i);
-    expect(await refused('node', 'unset', uuid, '--property', 'never-set')).toMatch(/never-set/);
+    const [badName, neverSet] = await Promise.all([refused('node', 'set', uuid, '--name', 'no spaces'), refused('node', 'unset', uuid, '--property', 'never-set')]);
+    expect(badName).toMatch(/name.*no spaces|no spaces.*name/);
+    expect(neverSet).toMatch(/never-set/);
   });
 
   test('switches the machine off, on, and restarts it', async () => {
@@ -123,22 +131,28 @@ describe('the stock baremetal client', () => {
   });
 
   test('lists drivers, conductors, and the history of the node', async () => {
-    expect(await json('driver', 'list')).toEqual([
+    const [drivers, driver, conductors, history] = await Promise.all([
+      json('driver', 'list'),
+      json('driver', 'show', 'redfish'),
+      json('conductor', 'list'),
+      json<Record<string, string>[]>('node', 'history', 'list', 'server-0', '--long'),
+    ]);
+    expect(drivers).toEqual([
       { 'Supported driver(s)': 'fake-hardware', 'Active host(s)': 'conductor-of-tests' },
       { 'Supported driver(s)': 'redfish', 'Active host(s)': 'conductor-of-tests' },
     ]);
-    expect(await json('driver', 'show', 'redfish')).toMatchObject({ name: 'redfish', default_power_interface: 'redfish' });
-    expect(await json('conductor', 'list')).toEqual([{ Hostname: 'conductor-of-tests', 'Conductor Group': '', Alive: true }]);
-    const history = await json<Record<string, string>[]>('node', 'history', 'list', 'server-0', '--long');
+    expect(driver).toMatchObject({ name: 'redfish', default_power_interface: 'redfish' });
+    expect(conductors).toEqual([{ Hostname: 'conductor-of-tests', 'Conductor Group': '', Alive: true }]);
     expect(history.length).toBeGreaterThanOrEqual(4);
     const shown = await json('node', 'history', 'get', 'server-0', history[0]?.['UUID'] ?? '');
     expect(shown).toMatchObject({ uuid: history[0]?.['UUID'], user: 'anonymous', conductor: 'conductor-of-tests' });
   });
 
   test('deletes an enrolled node; an active one, an unknown one and a bad verb are refused in words', async () => {
-    expect(await refused('node', 'delete', 'server-0')).toMatch(/provision state "active"/);
-    expect(await refused('node', 'show', 'nobody')).toMatch(/nobody could not be found/);
-    expect(await refused('node', 'provide', 'server-0')).toMatch(/"provide" can not be performed/);
+    const [deletion, unknown, verb] = await Promise.all([refused('node', 'delete', 'server-0'), refused('node', 'show', 'nobody'), refused('node', 'provide', 'server-0')]);
+    expect(deletion).toMatch(/provision state "active"/);
+    expect(unknown).toMatch(/nobody could not be found/);
+    expect(verb).toMatch(/"provide" can not be performed/);
     await baremetal('node', 'create', '--driver', 'fake-hardware', '--name', 'short-lived');
     await baremetal('node', 'delete', 'short-lived');
     expect(await json('node', 'list', '--fields', 'name')).toEqual([{ Name: 'server-0' }]);

@@ -122,12 +122,6 @@ describe('a davfs2 mount', () => {
 });
 
 describe('the conductor dies while a capture fills the cache of davfs2', () => {
-  async function restart(): Promise<void> {
-    await served.crash();
-    const { directory, passwords, port } = served;
-    served = await ServedShare.start({ directory, passwords, port });
-  }
-
   test.each([
     ['the lock is refreshed after the restart', 1_795, ['LOCK', 'PUT', 'UNLOCK']],
     ['the upload is the first that is heard', 60, ['PUT', 'UNLOCK']],
@@ -139,7 +133,7 @@ describe('the conductor dies while a capture fills the cache of davfs2', () => {
     try {
       await file.write(image.subarray(0, MIB));
       await until(() => statusesOf('LOCK').length === 1);
-      await restart();
+      served = await served.restart();
       expect(await readdir(mount?.mountPoint ?? '')).toContain(NAME);
       await file.writeFile(image.subarray(MIB));
       if (methods.includes('LOCK')) await until(() => statusesOf('LOCK').length > 0, 60_000);
@@ -161,11 +155,8 @@ test('a davfs2 mount whose upload is cut by the death of the conductor sends it 
   const written = writeFile(path, image);
   await until(() => served.share.bytesReceived(guest.uuid) > 0);
   const dying = served;
-  await dying.crash();
-  await until(() => dying.requests.some((line) => line.method === 'PUT' && line.aborted));
+  served = await dying.restart(() => until(() => dying.requests.some((line) => line.method === 'PUT' && line.aborted)));
   await written;
-  const { directory, passwords, port } = served;
-  served = await ServedShare.start({ directory, passwords, port });
   await until(() => statusesOf('PUT').includes(200), 90_000);
   await mount?.unmount();
   expect(await mount?.leftovers()).toEqual([]);

@@ -1,4 +1,4 @@
-import { access, chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OperationFailedError } from '../../../protocol/errors.ts';
@@ -101,11 +101,15 @@ export class DavfsMount {
     this.#pid = await this.#findPid();
   }
 
-  /** The pid file is named for the mount point. */
+  /** The pid file is named for the mount point; it exists a moment before there is anything in it. */
   async #findPid(): Promise<number> {
     const file = `/var/run/mount.davfs/${this.mountPoint.slice(1).replaceAll('/', '-')}.pid`;
-    await until(() => access(file).then(() => true, () => false));
-    return Number(await readFile(file, 'utf8'));
+    let pid = Number.NaN;
+    await until(async () => {
+      pid = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10); // not written yet
+      return pid > 1;
+    });
+    return pid;
   }
 }
 

@@ -101,11 +101,9 @@ describe('a lock', () => {
 });
 
 describe('after a restart of the conductor', () => {
-  async function restart(): Promise<void> {
-    await served.crash();
-    const { directory, passwords } = served;
-    served = await ServedShare.start({ directory, passwords });
-  }
+  const restart = async (): Promise<void> => {
+    served = await served.restart();
+  };
 
   test('a name that was locked still exists, its lock is taken up by a refresh, the upload goes through and the lock is given back', async () => {
     const token = tokenOf(await lock('disk.qcow2'));

@@ -19,10 +19,8 @@ const put = async (name: string, body: string): Promise<number> => (await send(s
 
 /** A new share on the same spool, as after kill -9: what was half-done lies there as a real process would have left it. */
 async function restart(): Promise<void> {
-  await writeFile(join(served.directory, guest.uuid, '.upload-left-behind'), 'half of an image');
-  await served.crash();
-  const { directory, passwords } = served;
-  served = await ServedShare.start({ directory, passwords });
+  const { directory } = served;
+  served = await served.restart(() => writeFile(join(directory, guest.uuid, '.upload-left-behind'), 'half of an image'));
 }
 
 describe('a conductor that starts again', () => {

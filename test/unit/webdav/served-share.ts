@@ -39,7 +39,13 @@ export interface ServedShareOptions extends Partial<Pick<ShareOptions, 'director
   port?: number;
   /** In front of the share. */
   before?: express.RequestHandler;
-  passwords?: Map<string, string>;
+}
+
+/** What a share that starts again finds. */
+interface Inheritance {
+  directory: string;
+  ownsDirectory: boolean;
+  passwords: Map<string, string>;
 }
 
 /** A real share behind a real express server on an ephemeral port of 127.0.0.1. */
@@ -63,9 +69,20 @@ export class ServedShare {
 
   static async start(options: ServedShareOptions = {}): Promise<ServedShare> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'metalshot-share-')));
-    const served = new ServedShare(directory, options.directory === undefined, options.passwords ?? new Map<string, string>());
+    return await ServedShare.#startIn({ directory, ownsDirectory: options.directory === undefined, passwords: new Map() }, options);
+  }
+
+  static async #startIn({ directory, ownsDirectory, passwords }: Inheritance, options: ServedShareOptions): Promise<ServedShare> {
+    const served = new ServedShare(directory, ownsDirectory, passwords);
     await served.#listen(options);
     return served;
+  }
+
+  /** A new share on the same port, spool and credentials; `meanwhile` runs while there is none. */
+  async restart(meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<ServedShare> {
+    await this.crash();
+    await meanwhile();
+    return await ServedShare.#startIn({ directory: this.directory, ownsDirectory: this.#ownsDirectory, passwords: this.passwords }, { port: this.port });
   }
 
   async #listen({ reserveBytes = 0, uploadIdleTimeoutMs, tls, port = 0, before }: ServedShareOptions): Promise<void> {

@@ -68,7 +68,7 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
   const limits = limitsOf(config);
   const share = new Share({
     directory: config.snapshot.spool_directory ?? join(config.state_directory, 'spool'),
-    publicUrl: `${config.provisioning.advertise_url ?? provisioning.listener.url}${SHARE_PATH}`,
+    publicUrl: new URL(SHARE_PATH, config.provisioning.advertise_url ?? provisioning.listener.url).href,
     ...(provisioning.certificate === undefined ? {} : { ca: provisioning.certificate }),
     credentials: { snapshotOf: (username, password) => snapshotOfCredential(db, username, password) },
     reserveBytes: config.snapshot.spool_reserve_bytes,

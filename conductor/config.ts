@@ -116,6 +116,10 @@ export function parseConfig(document: unknown, source: string): Config {
   if (exposed && (config.api.auth === 'noauth' || config.api.tls === 'none')) {
     throw new InvalidParameterError(`api.host: ${config.api.host} is beyond loopback, where the admin API is served only with authentication and TLS: set api.auth: http_basic and api.tls: self-signed (or your certificate), or bind to 127.0.0.1`);
   }
+  const advertised = config.provisioning.advertise_url;
+  if (advertised !== undefined && (!['http:', 'https:'].includes(new URL(advertised).protocol) || new URL(advertised).pathname !== '/')) {
+    throw new InvalidParameterError(`provisioning.advertise_url: expected http(s)://HOST:PORT without a path, found ${advertised}`);
+  }
   return { ...config, state_directory: resolve(config.state_directory) };
 }
 

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { OperationFailedError } from '../protocol/errors.ts';
 import type { JsonObject } from '../protocol/json.ts';
-import { runProgram } from '../protocol/program.ts';
+import { runProgram, SYSTEM_PATH } from '../protocol/program.ts';
 
 const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const TIMEOUT_MS = 10 * 60_000;
@@ -13,9 +13,9 @@ const TIMEOUT_MS = 10 * 60_000;
 export class Baremetal {
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(endpoints: { api: string; imageService: string; imageToken?: string }) {
-    const { api, imageService, imageToken } = endpoints;
-    this.#env = { PATH: process.env['PATH'], TERM: process.env['TERM'], OS_ENDPOINT: api, OS_IMAGE_ENDPOINT: imageService, ...(imageToken ? { OS_TOKEN: imageToken } : {}) };
+  constructor(endpoints: { api: string; imageService: string; imageToken?: string; terminal?: string }) {
+    const { api, imageService, imageToken, terminal } = endpoints;
+    this.#env = { PATH: SYSTEM_PATH, ...(terminal ? { TERM: terminal } : {}), OS_ENDPOINT: api, OS_IMAGE_ENDPOINT: imageService, ...(imageToken ? { OS_TOKEN: imageToken } : {}) };
   }
 
   /** Runs a command that answers with one JSON object. @throws OperationFailedError with what the command said. */

@@ -56,8 +56,7 @@ export async function runDemo({ workDirectory, options, report, cleanUp, stop }:
     () => setStage({ workDirectory, diskPath: disk.path, options, signal, onUnexpectedEnd: (error) => stop.abort(error), onStarted: (name, undo) => cleanUp.add(name, undo) }),
     ({ api, imageService, redfish }) => `API ${api}, images ${imageService}, Redfish ${redfish.url}`,
   );
-  const imageToken = options.glance === undefined ? undefined : process.env['OS_TOKEN'];
-  const baremetal = new Baremetal({ ...stage, imageToken });
+  const baremetal = new Baremetal({ ...stage, imageToken: options.glanceToken, terminal: options.terminal });
 
   const node = await report.step('Enrol, manage and adopt the node', () => enrol(baremetal, stage, signal), (uuid) => uuid);
 

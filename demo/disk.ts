@@ -1,6 +1,6 @@
 import { mkdir, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runProgram } from '../protocol/program.ts';
+import { runProgram, SYSTEM_PATH } from '../protocol/program.ts';
 import { writeBootRecord } from './boot-record.ts';
 import { fillDirectory, writePseudoRandom } from './disk-content.ts';
 import { listTree, type TreeListing } from './tree-listing.ts';
@@ -38,7 +38,7 @@ export async function buildDisk(directory: string, { sizeBytes, share = 1, signa
   const path = join(directory, 'disk.img');
   const source = join(directory, 'content');
   const fileSystem = { offsetBytes: 2 * MIB, sizeBytes: sizeBytes - 3 * MIB };
-  const run = (command: string, args: string[], input?: string): Promise<unknown> => runProgram(command, args, { timeoutMs: PROGRAM_TIMEOUT_MS, signal, input, env: { ...process.env, LC_ALL: 'C', MKE2FS_SKIP_PROGRESS: '1' } });
+  const run = (command: string, args: string[], input?: string): Promise<unknown> => runProgram(command, args, { timeoutMs: PROGRAM_TIMEOUT_MS, signal, input, env: { PATH: SYSTEM_PATH, LC_ALL: 'C', MKE2FS_SKIP_PROGRESS: '1' } });
 
   await mkdir(source);
   await fillDirectory(source, { share, signal });

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { messageOf, OperationFailedError } from '../protocol/errors.ts';
+import { SYSTEM_PATH } from '../protocol/program.ts';
 import { CleanUp } from './clean-up.ts';
 import { makeWorkDirectory, removeWorkDirectory, runDemo, STEPS, type DemoResult } from './demo.ts';
 import { findLeftovers } from './leftovers.ts';
@@ -11,8 +12,8 @@ import { summarize } from './summary.ts';
 class Interrupted extends Error {}
 
 async function main(): Promise<number> {
-  const options = await readOptions(process.argv);
-  process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`; // a root shell made by a plain "su" has none of them
+  const options = await readOptions(process.argv, process.env);
+  process.env['PATH'] = SYSTEM_PATH; // a root shell made by a plain "su" lacks the sbin directories
   const missing = await findMissing();
   if (missing.length > 0) {
     process.stderr.write(`${missing.map((sentence) => `demo: ${sentence}`).join('\n')}\n`);

@@ -6,6 +6,10 @@ export interface DemoOptions {
   json: boolean;
   /** Glance v2 endpoint in place of the embedded image service. */
   glance: string | undefined;
+  /** From OS_TOKEN; only with --glance. */
+  glanceToken: string | undefined;
+  /** Kind of terminal, for the progress bar. */
+  terminal: string | undefined;
   keep: boolean;
   sizeBytes: number;
 }
@@ -35,7 +39,7 @@ Exit codes: 0 the snapshot is proven and nothing was left behind; 1 something fa
 arguments; 3 something that the demo needs is missing; 130 interrupted (everything is removed first).`;
 
 /** Reads the command line; prints the help and ends the process where it is asked for. @throws UsageError */
-export async function readOptions(argv: readonly string[]): Promise<DemoOptions> {
+export async function readOptions(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>): Promise<DemoOptions> {
   const parsed = await yargs(hideBin([...argv]))
     .scriptName('npm run demo --')
     .usage(DESCRIPTION)
@@ -56,5 +60,5 @@ export async function readOptions(argv: readonly string[]): Promise<DemoOptions>
     .version(false)
     .wrap(100)
     .parseAsync();
-  return { json: parsed.json, glance: parsed.glance, keep: parsed.keep, sizeBytes: parsed.size * GIB };
+  return { json: parsed.json, glance: parsed.glance, glanceToken: parsed.glance === undefined ? undefined : environment['OS_TOKEN'], terminal: environment['TERM'], keep: parsed.keep, sizeBytes: parsed.size * GIB };
 }

@@ -1,5 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { SYSTEM_PATH } from '../protocol/program.ts';
 
 /** Program and the Debian package that has it. */
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -20,7 +21,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 };
 
 /** What the demo needs and does not find here, a sentence each; empty when it can run. */
-export async function findMissing(path = process.env['PATH'] ?? '', userId = process.getuid?.()): Promise<string[]> {
+export async function findMissing(path = SYSTEM_PATH, userId = process.getuid?.()): Promise<string[]> {
   const missing: string[] = [];
   if (userId !== 0) missing.push('The demo must run as root: it attaches loop devices, mounts, and makes namespaces. Run it with sudo or in a root shell.');
   const absent: string[] = [];

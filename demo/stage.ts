@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { SYSTEM_PATH } from '../protocol/program.ts';
 import type { RackConfigInput } from '../simulator/config.ts';
 import type { DemoOptions } from './options.ts';
 import { Service } from './service.ts';
@@ -45,7 +46,7 @@ export async function setStage(parts: StageOptions): Promise<Stage> {
 /** A conductor that asks and looks often: the demo's server boots in a second. */
 async function startConductor({ workDirectory, options, onUnexpectedEnd, signal }: StageOptions): Promise<Service<z.infer<typeof conductorReady>>> {
   const tokenFile = join(workDirectory, 'image-token');
-  const token = options.glance === undefined ? undefined : process.env['OS_TOKEN'];
+  const token = options.glanceToken;
   if (token) await writeFile(tokenFile, token, { mode: 0o600 });
   const config = {
     host: 'demo',
@@ -63,7 +64,7 @@ async function startConductor({ workDirectory, options, onUnexpectedEnd, signal 
     name: 'conductor',
     args: [programPath('conductor'), '--config', file],
     logFile: join(workDirectory, 'conductor.log'),
-    env: { PATH: process.env['PATH'] }, // METALSHOT_* of the caller is for another conductor
+    env: { PATH: SYSTEM_PATH }, // METALSHOT_* of the caller is for another conductor
     readReady: (line) => readJson(line, conductorReady),
     onUnexpectedEnd,
     signal,
@@ -97,7 +98,7 @@ async function startSimulator({ workDirectory, diskPath, options, onUnexpectedEn
     name: 'simulated machine',
     args: [programPath('simulator'), '--config', file],
     logFile: join(workDirectory, 'simulator.log'),
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: SYSTEM_PATH },
     readReady: (line) => readJson(line, simulatorReady),
     onUnexpectedEnd,
     signal,

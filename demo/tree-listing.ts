@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OperationFailedError } from '../protocol/errors.ts';
-import { runProgram } from '../protocol/program.ts';
+import { runProgram, SYSTEM_PATH } from '../protocol/program.ts';
 
 /** By path: type, mode, owner, number of links, size, link target; and sha256 of what is a file. */
 export type TreeListing = ReadonlyMap<string, string>;
@@ -38,7 +38,7 @@ export interface TreeSource {
 export async function listTree({ directory, workDirectory, mounted, signal }: TreeSource): Promise<TreeListing> {
   const output = await mkdtemp(join(workDirectory, 'listing-'));
   const [entriesFile, digestsFile] = [join(output, 'entries'), join(output, 'digests')];
-  const options = { timeoutMs: TIMEOUT_MS, signal, env: { PATH: process.env['PATH'], LC_ALL: 'C' } };
+  const options = { timeoutMs: TIMEOUT_MS, signal, env: { PATH: SYSTEM_PATH, LC_ALL: 'C' } };
   try {
     if (mounted) {
       const { image, offsetBytes, sizeBytes } = mounted;

@@ -26,6 +26,8 @@ export interface ProgramResult {
   stderr: string;
 }
 
+/** Where Debian keeps programs: for children that get an environment of their own, whatever the PATH of their parent leaves out. */
+export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Bytes of each output stream that are kept; the rest is read and dropped. */
 const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
 /** Between SIGTERM and SIGKILL. */

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { SYSTEM_PATH } from '../protocol/program.ts';
 import { OperationFailedError } from '../protocol/errors.ts';
 import type { BootLogFile } from './boot-log-file.ts';
 import { MACHINE_INIT } from './machine-init.ts';
@@ -38,8 +39,8 @@ export class Ramdisk {
   static async start(options: RamdiskOptions): Promise<Ramdisk> {
     const init = ['sh', '-c', MACHINE_INIT, 'machine-init', options.runDirectory, String(options.memoryBytes), ...options.command];
     const namespace = ['unshare', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--propagation', 'private'];
-    // A machine has none of its rack's environment, which may hold secrets; PATH finds programs.
-    const outer = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...namespace, '--', ...init], { cwd: '/', env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' }, stdio: ['ignore', 'pipe', 'pipe'] });
+    // A machine has none of its rack's environment, which may hold secrets.
+    const outer = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...namespace, '--', ...init], { cwd: '/', env: { PATH: SYSTEM_PATH, LANG: 'C.UTF-8' }, stdio: ['ignore', 'pipe', 'pipe'] });
     options.log.follow(outer.stdout);
     options.log.follow(outer.stderr);
     const closed = once(outer, 'close');

@@ -145,6 +145,8 @@ export interface SnapshotShare {
   open(snapshotUuid: string, quotaBytes: number): Promise<{ url: string; ca: string | undefined }>;
   /** Size of the finished file, or null when none has been received under this name. */
   received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number } | null>;
+  /** Why the share last refused an upload (quota, reserve, disk full), for a person; the agent's davfs2 hides it. Null: it refused none. */
+  refusalOf(snapshotUuid: string): string | null;
   /** Bytes of uploads under way. */
   bytesReceived(snapshotUuid: string): number;
   /** Ends uploads under way and removes everything of the snapshot. Nothing there: fine. */

@@ -43,14 +43,17 @@ export async function noteFailedBootBack(parts: WorkflowParts, node: NodeRow, er
   });
 }
 
-/** Tries every boot-back that is due, in any state, in maintenance too; nodes whose snapshot is under way are left to their workflow. */
+/** Where a ramdisk may be at work, its workflow decides about power. */
+const isLeftAlone = (node: NodeRow): boolean => hasTag(node.provisionState, 'lookup');
+
+/** Tries every boot-back that is due, in every state in which no ramdisk is at work, in maintenance too. */
 export async function retryBootBacks(parts: WorkflowParts): Promise<void> {
   for (const due of await parts.db.nodes.withPendingBootBack(new Date())) {
-    if (hasTag(due.provisionState, 'powerRefused')) continue;
+    if (isLeftAlone(due)) continue;
     const node = await takeFreeLock(parts, due.id);
     if (!node) continue;
     try {
-      if (hasTag(node.provisionState, 'powerRefused')) continue;
+      if (isLeftAlone(node)) continue;
       await bootBack(parts, node, await parts.db.snapshots.latestOf(node.id));
     } catch (error) {
       await noteFailedBootBack(parts, node, error);

@@ -8,6 +8,8 @@ import type { Work } from './work.ts';
 const eventOf = (outcome: Outcome): ProvisionEvent => ({ type: outcome });
 /** What a ramdisk of an earlier boot said is void: the next one gets a token of its own. */
 const NO_AGENT = { agentToken: null, agentUrl: null, agentVerifyCa: null, agentLastHeartbeatAt: null };
+/** Whoever deploys or undeploys a server decides what runs on it: there is nothing to bring it back to any more. */
+const NOTHING_TO_BRING_BACK = { bootBack: null, powerStateBefore: null, ramdiskStarted: false, bootBackAttempts: 0, bootBackNextAt: null };
 
 /** A node is manageable when its BMC answers. */
 export async function verify({ parts, node }: Work): Promise<ProvisionEvent> {
@@ -45,7 +47,7 @@ const cleaned = (outcome: Outcome, manual: boolean): ProvisionEvent => (outcome 
 const manualSteps = (stored: unknown): CleanStep[] | null => (Array.isArray(stored) ? (stored as CleanStep[]) : null);
 
 export async function deploy({ parts, node }: Work): Promise<ProvisionEvent> {
-  await parts.db.nodes.update(node.id, NO_AGENT);
+  await parts.db.nodes.update(node.id, { ...NO_AGENT, ...NOTHING_TO_BRING_BACK });
   return eventOf(await parts.hardware.driversFor(node).deploy.deploy(await driverTask(parts, node)));
 }
 
@@ -62,6 +64,7 @@ export async function forgetAgent({ parts, node }: Work): Promise<null> {
 /** Undeploy: a snapshot under way ends (its server is not brought back: it is to go), the server is switched off, its instance forgotten. */
 export async function tearDown({ parts, node }: Work): Promise<ProvisionEvent> {
   await endSnapshot(parts, node, 'The node was undeployed while its snapshot was under way');
+  await parts.db.nodes.update(node.id, NOTHING_TO_BRING_BACK);
   const drivers = parts.hardware.driversFor(node);
   const task = await driverTask(parts, node, 4 * parts.limits.powerTimeoutMs);
   await drivers.deploy.tearDown(task);
@@ -69,6 +72,6 @@ export async function tearDown({ parts, node }: Work): Promise<ProvisionEvent> {
   await drivers.boot.cleanUpRamdisk(task);
   await drivers.management.setBootDevice(task, 'disk', false);
   const { clean_steps: _, ...driverInternalInfo } = node.driverInternalInfo;
-  await parts.db.nodes.update(node.id, { ...NO_AGENT, driverInternalInfo, powerState: 'power off', bootBack: null, ramdiskStarted: false, powerStateBefore: null, instanceInfo: {}, instanceUuid: null });
+  await parts.db.nodes.update(node.id, { ...NO_AGENT, driverInternalInfo, powerState: 'power off', instanceInfo: {}, instanceUuid: null });
   return { type: 'clean' };
 }

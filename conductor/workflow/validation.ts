@@ -29,7 +29,7 @@ export async function validateInterfaces(parts: WorkflowParts, node: NodeRow): P
 }
 
 async function validateKind(parts: WorkflowParts, task: DriverTask, kind: (typeof INTERFACE_KINDS)[number]): Promise<void> {
-  const drivers = parts.hardware.driversFor(task.node as NodeRow);
+  const drivers = parts.hardware.driversFor(task.node);
   if (kind === 'snapshot' && drivers.snapshot.unsupported !== undefined) throw new Error(drivers.snapshot.unsupported);
   if (kind in drivers) return drivers[kind as keyof typeof drivers].validate(task);
 }

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ProvisionState } from '../../state-machine/provision-machine.ts';
+import type { NodeView } from '../rig/baremetal-api.ts';
 import { until } from '../rig/until.ts';
 import { clearArrangements, meansOf } from './means.ts';
 import type { Path, PathStep } from './paths.ts';
@@ -87,7 +89,7 @@ export class Walk {
       const { because = /^/ } = meansOf(step);
       if (!because.test(reasons[index] ?? '')) throw new Error(`step ${stepsMade}: expected the history to give ${String(because)} as the reason, found ${reasons[index]}`);
     }
-    const node = await this.#stage.api.settled(this.actor.uuid, last.to);
+    const node = await this.#settled(last.to);
     if (this.#holder !== undefined && first.from.startsWith('snapshot') && isAtRest(last.to)) await this.#checkSnapshotEnd(this.#holder, last, node.last_error);
   }
 
@@ -99,6 +101,17 @@ export class Walk {
     const status = await this.#stage.imageStatus(holder);
     const due = event.type === 'done' && to === 'active' ? 'active' : 'queued';
     if (status !== due) throw new Error(`expected the image holder to be ${due} in "${to}" by ${event.type}, found ${status}`);
+  }
+
+  /** Nobody works on the node, and at rest its server is not about to be rebooted: one whose undeployment failed during a snapshot is brought back by itself. */
+  async #settled(state: ProvisionState): Promise<NodeView> {
+    let node = await this.#stage.api.settled(this.actor.uuid, state);
+    await until(`${this.actor.uuid} is booted back in "${state}"`, async () => {
+      node = await this.#stage.api.node(this.actor.uuid);
+      const isDue = ['pending', 'failed'].includes(node.driver_internal_info.snapshot?.boot_back ?? 'done');
+      return node.reservation === null && !(isAtRest(state) && isDue);
+    });
+    return node;
   }
 
   async #events(): Promise<string[]> {

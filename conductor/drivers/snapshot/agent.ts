@@ -80,7 +80,11 @@ async function poll(task: SnapshotTask): Promise<'wait' | 'continue'> {
   if (commandId === null) throw new OperationFailedError('The snapshot is streaming but no command of the agent is known');
   const report = await task.agent.status(task.node, commandId, task.signal);
   if (!report) throw new OperationFailedError('The agent does not know its command any more; the machine may have been reset during the capture');
-  if (report.command_status === 'FAILED') throw new OperationFailedError(`The agent could not capture the disk: ${report.command_error?.message ?? 'no reason given'}${report.command_error?.details ? ` (${report.command_error.details})` : ''}`);
+  if (report.command_status === 'FAILED') {
+    const refusal = task.share.refusalOf(task.snapshot.uuid);
+    const { message, details } = report.command_error ?? { message: 'no reason given', details: '' };
+    throw new OperationFailedError(`The agent could not capture the disk: ${message}${details ? ` (${details})` : ''}${refusal === null ? '' : `. The share says: ${refusal}`}`);
+  }
   if (report.command_status === 'RUNNING') {
     const progress = streamImageProgressSchema.safeParse(report.command_result);
     if (progress.success) await noteProgress(task, progress.data.phase, progress.data.bytes_done, progress.data.bytes_total);

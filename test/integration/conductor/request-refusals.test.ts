@@ -59,10 +59,11 @@ async function createActiveImage(): Promise<string> {
 
 describe('a request for a snapshot', () => {
   let node: string;
+  let other: string;
   let holder: string;
   beforeAll(async () => {
     await startRig({ config: { conductor: { soft_power_off_timeout_s: 60, power_timeout_s: 20 } } });
-    node = await rig.enrol();
+    [node, other] = [await rig.enrol(0), await rig.enrol(1)];
     holder = await rig.createHolder();
   }, 60_000);
   afterAll(closeRig, 60_000);
@@ -165,7 +166,6 @@ describe('a request for a snapshot', () => {
 
   test('that is good is 202 with an empty body; then power is 409 in snapshotting and in snapshot wait, and its holder is taken', async () => {
     rig.machine().setFaults({ pxe_hangs: true, ignore_graceful_shutdown: true });
-    const other = await rig.enrol(1);
     const accepted = await request({ image_ref: holder });
     expect({ status: accepted.status, body: accepted.body }).toEqual({ status: 202, body: '' });
     expect(accepted.headers).toMatchObject({ ...VERSIONS, 'x-openstack-ironic-api-version': '1.116', location: `${rig.conductor.apiUrl}/v1/nodes/${node}/states` });
@@ -192,6 +192,26 @@ describe('a request for a snapshot', () => {
     await rig.api.settled(node, 'active');
     expect(failedOf(await dryRun(other, holder))).toEqual([]); // an ended snapshot holds it no more
   }, 90_000);
+
+  test('that comes with others at the very same moment: one of them gets the node, one of two nodes gets the holder', async () => {
+    for (const index of [0, 1]) rig.machine(index).setFaults({ pxe_hangs: true, ignore_graceful_shutdown: false });
+    const fresh = await rig.createHolder();
+    const both = [node, other];
+    const replies = await Promise.all([...both, ...both].map((ident) => rig.api.provision(ident, 'snapshot', { image_ref: fresh })));
+    const winners = replies.flatMap(({ status }, index) => (status === 202 ? [index % 2] : []));
+    expect(winners).toHaveLength(1);
+    for (const { status } of replies) expect([202, 400, 409]).toContain(status);
+    const [winner = 0] = winners;
+    const [won, lost] = winner === 0 ? [node, other] : [other, node];
+    expect(await rig.api.node(lost)).toMatchObject({ provision_state: 'active', last_error: null, reservation: null });
+    expect(rig.machine(1 - winner).runningFrom).toBe('disk');
+    await rig.api.settled(won, 'snapshot wait');
+    for (const state of ['snapshot failed', 'active']) {
+      await rig.api.demand(won, 'abort');
+      await rig.api.settled(won, state);
+    }
+    expect(rig.machine(winner).runningFrom).toBe('disk');
+  }, 60_000);
 });
 
 describe('a request for a snapshot, when the conductor has no room', () => {

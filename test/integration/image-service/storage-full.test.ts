@@ -7,14 +7,13 @@ import { GlanceClient } from '../../../image-service/client.ts';
 import { noToken } from '../../../image-service/token-provider.ts';
 import { createLogger } from '../../../protocol/log.ts';
 import { runProgram } from '../../../protocol/program.ts';
+import { describeWhere } from '../../machine-needs.ts';
 import { ImageApi } from './image-api.ts';
 import { SERVER_KINDS, type RunningServer } from './servers.ts';
 
 const MIB = 1024 ** 2;
-const isRoot = process.getuid?.() === 0;
-if (!isRoot) process.stderr.write('storage-full.test.ts is skipped: only root can mount a small file system\n');
 
-(isRoot ? describe : describe.skip).each(SERVER_KINDS)('$name', (kind) => {
+describeWhere(['root'], 'a file system without room', () => describe.each(SERVER_KINDS)('$name', (kind) => {
   let directory: string;
   let storeDirectory: string;
   let server: RunningServer | undefined;
@@ -57,4 +56,4 @@ if (!isRoot) process.stderr.write('storage-full.test.ts is skipped: only root ca
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('has no room for it'), data: { status: 413, retryable: false } });
     await client.waitUntilQueued(id, 10_000);
   });
-});
+}));

@@ -48,7 +48,7 @@ describe('a capture that can not succeed ends in snapshot failed, and the server
   test('the share refuses, because the image is larger than its quota', async () => {
     const { rig, node, holder, snapshot } = await begin({ config: { snapshot: { max_image_bytes: 8 * MIB } } });
     await snapshot();
-    await expectCleanFailure(rig, node, holder, /left|share|received|davfs2/i);
+    await expectCleanFailure(rig, node, holder, /The share says: .*quota/i);
   }, 120_000);
 
   test('the share is cut off while the disk is mounted and copied', async () => {

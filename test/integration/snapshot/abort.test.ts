@@ -11,7 +11,7 @@ describe('a snapshot that is called off', () => {
     node = await rig.enrol();
   }, 120_000);
   afterAll(() => rig.close(), 60_000);
-  afterEach(() => rig.machine().setFaults({ pxe_hangs: false }));
+  afterEach(() => rig.machine().setFaults({ pxe_hangs: false, power_off: 'works' }));
 
   /** The ramdisk never comes: the node waits for it for as long as the test likes. */
   async function untilWaitingForRamdisk(): Promise<string> {
@@ -72,6 +72,17 @@ describe('a snapshot that is called off', () => {
     const holder = await untilWaitingForRamdisk();
     await rig.api.demand(node, 'abort');
     await rig.api.settled(node, 'snapshot failed');
+    await rig.api.demand(node, 'deleted');
+    await expectUndeployed(holder);
+  }, 120_000);
+
+  test('an undeployment that fails leaves nobody who would boot the server back behind the operator; repeated, it succeeds', async () => {
+    const holder = await untilWaitingForRamdisk();
+    rig.machine().setFaults({ power_off: 'refused' });
+    await rig.api.demand(node, 'deleted');
+    const stuck = await rig.api.settled(node, 'error');
+    expect(stuck.driver_internal_info.snapshot).toMatchObject({ status: 'failed', boot_back: null });
+    rig.machine().setFaults({ power_off: 'works' });
     await rig.api.demand(node, 'deleted');
     await expectUndeployed(holder);
   }, 120_000);

@@ -46,6 +46,8 @@ describe('the configuration', () => {
     ['no capture at all', { snapshot: { max_concurrent: 0 } }, /snapshot\.max_concurrent/],
     ['a negative reserve', { snapshot: { spool_reserve_bytes: -1 } }, /snapshot\.spool_reserve_bytes/],
     ['an image service that is no URL', { image_service: { url: 'glance' } }, /image_service\.url/],
+    ['an advertised URL with a path', { provisioning: { advertise_url: 'https://h:1/x' } }, /provisioning\.advertise_url/],
+    ['an advertised URL that is no web address', { provisioning: { advertise_url: 'ftp://h:1' } }, /provisioning\.advertise_url/],
     ['a certificate without its key', { api: { tls: { certificate: '/c' } } }, /api\.tls/],
     ['no hardware type', { enabled_hardware_types: [] }, /enabled_hardware_types/],
     ['a list in place of sections', [], /\(top level\)/],

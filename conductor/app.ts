@@ -17,6 +17,7 @@ import type { SnapshotLimits } from './drivers/interfaces.ts';
 import { createAgentSnapshotDriver } from './drivers/snapshot/agent.ts';
 import { hashCredential } from './drivers/snapshot/stream-command.ts';
 import { Listener } from './listener.ts';
+import { ownDirectory } from './directory-ownership.ts';
 import { BackgroundWork } from './workflow/background-work.ts';
 import { ConductorWorkflow } from './workflow/conductor-workflow.ts';
 import type { WorkflowTimes } from './workflow/parts.ts';
@@ -52,6 +53,7 @@ export async function startConductor(config: Config, log: Logger): Promise<Runni
 
 async function start(config: Config, log: Logger, closers: (() => Promise<void>)[]): Promise<RunningConductor['urls']> {
   await mkdir(config.state_directory, { recursive: true, mode: 0o700 });
+  closers.push(await ownDirectory(config.state_directory));
   const admin = await bind(config, 'api', closers);
   const provisioning = await bind(config, 'provisioning', closers);
   const imageServiceUrl = config.image_service.url ?? (await startEmbeddedImageService(config, log, closers));
@@ -156,6 +158,7 @@ const limitsOf = ({ conductor, snapshot }: Config): SnapshotLimits => ({
   uploadTimeoutMs: snapshot.upload_timeout_s * 1000,
   uploadAttempts: snapshot.upload_attempts,
   uploadRetryPauseMs: snapshot.upload_retry_pause_s * 1000,
+  requeueTimeoutMs: snapshot.requeue_timeout_s * 1000,
   maxImageBytes: snapshot.max_image_bytes,
   spoolReserveBytes: snapshot.spool_reserve_bytes,
 });

@@ -85,6 +85,8 @@ export const configSchema = z.strictObject({
       upload_timeout_s: seconds.default(4 * 3600),
       upload_attempts: z.number().int().positive().default(8),
       upload_retry_pause_s: seconds.default(5),
+      /** How long the image service may take to roll an aborted upload back. */
+      requeue_timeout_s: seconds.default(60),
     })
     .prefault({}),
 });

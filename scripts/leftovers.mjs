@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 /** Directory of one test run: the TMPDIR of its tests. A path below another run's directory belongs to that run. */
 export const RUN_DIRECTORY_PREFIX = 'metalshot-test-';
 /** In the environment of everything that a test run starts; its value is the run's directory. */
-export const RUN_VARIABLE = 'METALSHOT_TEST_RUN';
+export const RUN_VARIABLE = 'TEST_RUN_OF_METALSHOT';
 
 const PATIENCE_MS = 10_000;
 const LOOK_INTERVAL_MS = 250;

@@ -75,8 +75,11 @@ export interface CleanStep {
 export interface SnapshotDriver extends Driver {
   /** Whether this implementation takes snapshots at all, with the reason when it does not. */
   readonly unsupported?: string;
-  /** Everything about the request that can be known before the node is touched. @throws MetalshotError (400 or 503). */
-  validateRequest(task: DriverTask, request: SnapshotRequest): Promise<void>;
+  /**
+   * Everything about the request that can be known before the node is touched, by name: a request is refused by the first
+   * that throws (MetalshotError, 400 or 503), a dry run tells all.
+   */
+  requestChecks(task: DriverTask, request: SnapshotRequest): Readonly<Record<string, () => Promise<void>>>;
   /** Takes the server into the ramdisk. */
   snapshot(task: SnapshotTask): Promise<Outcome>;
   /** Goes on from the stored phase: the ramdisk is alive, or the agent's command has ended. */
@@ -127,6 +130,8 @@ export interface SnapshotLimits {
   uploadTimeoutMs: number;
   uploadAttempts: number;
   uploadRetryPauseMs: number;
+  /** How long an aborted upload may take to bring its image back to `queued`. */
+  requeueTimeoutMs: number;
   maxImageBytes: number;
   spoolReserveBytes: number;
 }

@@ -104,7 +104,7 @@ async function newSnapshot(parts: WorkflowParts, node: NodeRow, request: Provisi
   const checked = snapshotRequest(request, caller);
   const task = await driverTask(parts, node, REQUEST_CHECK_TIMEOUT_MS);
   for (const driver of [power, management, boot]) await driver.validate(task);
-  await snapshot.validateRequest(task, checked);
+  for (const check of Object.values(snapshot.requestChecks(task, checked))) await check();
   if (await parts.db.snapshots.holderInUse(checked.imageRef)) throw new InvalidParameterError(`Image ${checked.imageRef} is already the target of another unfinished snapshot; create another image to receive this one.`);
   return { uuid: randomUUID(), requestedBy: caller.user, disks: [{ imageRef: checked.imageRef, imageName: `${checked.imageRef}-snapshot.qcow2` }] };
 }

@@ -19,6 +19,12 @@ async function check(work: () => Promise<unknown>): Promise<CheckResult> {
   }
 }
 
+async function allOf(checks: Readonly<Record<string, () => Promise<void>>>): Promise<Record<string, CheckResult>> {
+  const results: Record<string, CheckResult> = {};
+  for (const [name, work] of Object.entries(checks)) results[name] = await check(work);
+  return results;
+}
+
 /** Whether each interface of the node could work, with the reason where it could not. Only documents are looked at, no machine. */
 export async function validateInterfaces(parts: WorkflowParts, node: NodeRow): Promise<Record<string, CheckResult>> {
   const task = await driverTask(parts, node, CHECK_TIMEOUT_MS);
@@ -46,7 +52,7 @@ export async function checkSnapshot(parts: WorkflowParts, node: NodeRow, request
     ...Object.fromEntries(kinds.map((kind) => [`${kind}_interface`, interfaces[kind] ?? { result: false, reason: 'unknown interface' }])),
     power: await check(async () => parts.hardware.driversFor(node).power.getPowerState(task)),
     boot_device: await check(async () => parts.hardware.driversFor(node).management.getBootDevice(task)),
-    image: await check(() => parts.hardware.driversFor(node).snapshot.validateRequest(task, request)),
+    ...(await allOf(parts.hardware.driversFor(node).snapshot.requestChecks(task, request))),
     holder: await check(async () => refuseUnless(!(await parts.db.snapshots.holderInUse(request.imageRef)), 'the image is the target of another unfinished snapshot')),
   };
 }

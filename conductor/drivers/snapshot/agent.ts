@@ -24,7 +24,11 @@ export function createAgentSnapshotDriver(parts: AgentSnapshotParts): SnapshotDr
     name: 'agent',
     properties: {},
     validate: requirePorts,
-    validateRequest: (task, request) => validateRequest(parts, task, request),
+    requestChecks: (task, request) => ({
+      ports: () => requirePorts(task),
+      image: () => checkHolder(parts, task, request),
+      spool: () => checkSpool(parts),
+    }),
     snapshot: (task) => task.runPhases([...bootIntoRamdisk(task.limits), awaitRamdisk]),
     continueSnapshot: (task) => task.runPhases(remainingPhases(task)),
     poll,
@@ -128,9 +132,7 @@ function requirePorts(task: DriverTask): Promise<void> {
   return Promise.reject(new InvalidParameterError(`Node ${task.node.uuid} has no port: without a MAC address its ramdisk can not be recognised. Create one with "baremetal port create MAC --node ${task.node.uuid}".`));
 }
 
-async function validateRequest(parts: AgentSnapshotParts, task: DriverTask, request: SnapshotRequest): Promise<void> {
-  await requirePorts(task);
-  await checkHolder(parts, task, request);
+async function checkSpool(parts: AgentSnapshotParts): Promise<void> {
   const freeBytes = await parts.share.freeBytes();
   if (freeBytes <= parts.limits.spoolReserveBytes) {
     throw new TemporarilyUnavailableError(`The spool has ${freeBytes} bytes free, and ${parts.limits.spoolReserveBytes} are kept in reserve (snapshot.spool_reserve_bytes): free some space and repeat the request.`);

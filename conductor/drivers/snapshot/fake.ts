@@ -15,9 +15,7 @@ export function createFakeSnapshot(): SnapshotDriver {
     async validate({ node }) {
       outcomes.validate(node);
     },
-    async validateRequest({ node }) {
-      outcomes.validate(node);
-    },
+    requestChecks: ({ node }) => ({ fake_snapshot: async () => outcomes.validate(node) }),
     async snapshot({ node, log }) {
       log.warn('the snapshot interface "fake" captures nothing: the image holder stays as it is');
       return outcomes.of(node, 'snapshot');

@@ -5,8 +5,6 @@ import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
 
 const FORMATS = { disk_format: 'qcow2', container_format: 'bare' } as const;
-/** How long an aborted upload may take to bring its image back to `queued`. */
-const REQUEUE_TIMEOUT_MS = 60_000;
 
 /** Uploads from the spool as often as it takes: a hiccup of the image service never costs a second downtime. */
 export async function uploadImage(task: SnapshotTask): Promise<Outcome> {
@@ -39,7 +37,7 @@ async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow): Promise<voi
     await confirm(task, disk); // an earlier try got through although its reply was lost
     return;
   }
-  await task.images.waitUntilQueued(disk.imageRef, REQUEUE_TIMEOUT_MS, task.signal);
+  await task.images.waitUntilQueued(disk.imageRef, task.limits.requeueTimeoutMs, task.signal);
   await setMissingFormats(task, disk, found);
   const file = await task.share.received(task.snapshot.uuid, disk.imageName);
   if (!file || disk.sizeBytes === null) throw new OperationFailedError(`the intermediate image ${disk.imageName} is gone from the spool`);

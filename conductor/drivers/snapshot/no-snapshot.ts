@@ -13,7 +13,7 @@ export function createNoSnapshot(): SnapshotDriver {
     properties: {},
     unsupported: REASON,
     validate: refuse,
-    validateRequest: refuse,
+    requestChecks: (task) => ({ supported: () => refuse(task) }),
     snapshot: refuse,
     continueSnapshot: refuse,
     poll: refuse,

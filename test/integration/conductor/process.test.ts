@@ -100,7 +100,8 @@ describe('the conductor\'s process', () => {
     await first.line('ready', (line) => line.msg === 'conductor is ready');
     const api = new BaremetalApi(`http://127.0.0.1:${ports.api.port}`);
     const { uuid } = await api.expect(201, 'POST', '/v1/nodes', { driver: 'fake-hardware', name: 'kept' });
-    expect(await outcome(['--config', file])).toMatchObject({ code: 2, text: expect.stringMatching(/api\.port.*another program listens there/) });
+    expect(await outcome(['--config', file])).toMatchObject({ code: 2, text: expect.stringMatching(/state_directory: another conductor works in/) });
+    expect(await outcome(['--config', file], { METALSHOT_STATE_DIRECTORY: join(directory, 'another') })).toMatchObject({ code: 2, text: expect.stringMatching(/api\.port.*another program listens there/) });
     expect((await api.node('kept')).uuid).toBe(uuid);
     await api.demand('kept', 'manage');
     await api.settled('kept', 'manageable');

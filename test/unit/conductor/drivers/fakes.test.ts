@@ -78,7 +78,7 @@ describe('the fake snapshot', () => {
   test('does as ordered, and refuses an order that does not exist before anything begins', async () => {
     expect(await snapshot.snapshot(snapshotTask({ fake_snapshot: { snapshot: 'done' } }))).toBe('done');
     await expect(snapshot.continueSnapshot(snapshotTask({ fake_snapshot: { continue: 'fail' } }))).rejects.toThrow('continue failed');
-    await expect(snapshot.validateRequest(withInfo({ fake_snapshot: { snapshot: 'maybe' } }), { imageRef: '', projectId: null })).rejects.toThrow('expected wait or done or fail, found "maybe"');
+    await expect(snapshot.requestChecks(withInfo({ fake_snapshot: { snapshot: 'maybe' } }), { imageRef: '', projectId: null })['fake_snapshot']!()).rejects.toThrow('expected wait or done or fail, found "maybe"');
   });
 });
 
@@ -87,7 +87,7 @@ describe('no-snapshot', () => {
     const none = createNoSnapshot();
     expect(none.unsupported).toMatch(/takes none; set another one/);
     await expect(none.validate(makeTask())).rejects.toMatchObject({ code: 'UnsupportedDriverExtension' });
-    for (const asked of [none.validateRequest(makeTask(), { imageRef: '', projectId: null }), none.snapshot(snapshotTask({})), none.poll(snapshotTask({}))]) await expect(asked).rejects.toThrow('does not support snapshot');
+    for (const asked of [none.requestChecks(makeTask(), { imageRef: '', projectId: null })['supported']!(), none.snapshot(snapshotTask({})), none.poll(snapshotTask({}))]) await expect(asked).rejects.toThrow('does not support snapshot');
     await expect(none.cleanUp(snapshotTask({}))).resolves.toBeUndefined();
   });
 });

@@ -63,7 +63,7 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
   const images = new GlanceClient({
     url: imageServiceUrl,
     token: await imageToken(config),
-    timeoutMs: config.image_service.timeout_s * 1000,
+    timeoutMs: milliseconds(config.image_service.timeout_s),
     ...(config.image_service.ca_file === undefined ? {} : { ca: await readFile(config.image_service.ca_file, 'utf8') }),
     log,
   });
@@ -87,7 +87,7 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
     hardware,
     share,
     images,
-    agent: createAgentClient({ timeoutMs: config.conductor.agent_timeout_s * 1000 }),
+    agent: createAgentClient({ timeoutMs: milliseconds(config.conductor.agent_timeout_s) }),
     times: timesOf(config),
     limits,
     maxConcurrentCaptures: config.snapshot.max_concurrent,
@@ -150,26 +150,28 @@ async function snapshotOfCredential(db: Database, username: string, password: st
   return snapshot?.uuid === username ? snapshot.uuid : null;
 }
 
+const milliseconds = (seconds: number): number => Math.round(seconds * 1000);
+
 const limitsOf = ({ conductor, snapshot }: Config): SnapshotLimits => ({
-  softPowerOffTimeoutMs: conductor.soft_power_off_timeout_s * 1000,
-  powerTimeoutMs: conductor.power_timeout_s * 1000,
-  captureTimeoutMs: snapshot.capture_timeout_s * 1000,
-  stallTimeoutMs: snapshot.stall_timeout_s * 1000,
-  uploadTimeoutMs: snapshot.upload_timeout_s * 1000,
+  softPowerOffTimeoutMs: milliseconds(conductor.soft_power_off_timeout_s),
+  powerTimeoutMs: milliseconds(conductor.power_timeout_s),
+  captureTimeoutMs: milliseconds(snapshot.capture_timeout_s),
+  stallTimeoutMs: milliseconds(snapshot.stall_timeout_s),
+  uploadTimeoutMs: milliseconds(snapshot.upload_timeout_s),
   uploadAttempts: snapshot.upload_attempts,
-  uploadRetryPauseMs: snapshot.upload_retry_pause_s * 1000,
-  requeueTimeoutMs: snapshot.requeue_timeout_s * 1000,
+  uploadRetryPauseMs: milliseconds(snapshot.upload_retry_pause_s),
+  requeueTimeoutMs: milliseconds(snapshot.requeue_timeout_s),
   maxImageBytes: snapshot.max_image_bytes,
   spoolReserveBytes: snapshot.spool_reserve_bytes,
 });
 
 const timesOf = ({ conductor, snapshot }: Config): WorkflowTimes => ({
-  heartbeatTimeoutMs: conductor.heartbeat_timeout_s * 1000,
-  callbackTimeoutMs: conductor.callback_timeout_s * 1000,
-  checkIntervalMs: conductor.check_interval_s * 1000,
-  pollIntervalMs: snapshot.poll_interval_s * 1000,
+  heartbeatTimeoutMs: milliseconds(conductor.heartbeat_timeout_s),
+  callbackTimeoutMs: milliseconds(conductor.callback_timeout_s),
+  checkIntervalMs: milliseconds(conductor.check_interval_s),
+  pollIntervalMs: milliseconds(snapshot.poll_interval_s),
   lockAttempts: conductor.lock_attempts,
-  lockRetryIntervalMs: conductor.lock_retry_interval_s * 1000,
-  bootBackRetryMs: conductor.boot_back_retry_s * 1000,
-  bootBackRetryMaxMs: conductor.boot_back_retry_max_s * 1000,
+  lockRetryIntervalMs: milliseconds(conductor.lock_retry_interval_s),
+  bootBackRetryMs: milliseconds(conductor.boot_back_retry_s),
+  bootBackRetryMaxMs: milliseconds(conductor.boot_back_retry_max_s),
 });

@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { InvalidParameterError } from '../protocol/errors.ts';
 
 const port = z.number().int().min(0).max(65_535);
-const seconds = z.number().positive();
+/** Node's timers end at 2^31 ms (24 days), and phases add up to five of these. */
+const seconds = z.number().positive().max(400_000);
 const tls = z.union([z.enum(['none', 'self-signed']), z.strictObject({ certificate: z.string(), key: z.string() })]);
 const GIB = 1024 ** 3;
 

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { OperationFailedError } from '../protocol/errors.ts';
 import type { JsonObject } from '../protocol/json.ts';
+import { deadline } from '../protocol/deadline.ts';
 import { runProgram, SYSTEM_PATH } from '../protocol/program.ts';
 
 const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -29,7 +30,7 @@ export class Baremetal {
 
   /** The same with its talk (a progress bar) on our own standard error. */
   async jsonWithProgress(words: readonly string[], signal: AbortSignal): Promise<JsonObject> {
-    const child = spawn(process.execPath, [PROGRAM, ...words, '-f', 'json'], { env: this.#env, stdio: ['ignore', 'pipe', 'inherit'], signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
+    const child = spawn(process.execPath, [PROGRAM, ...words, '-f', 'json'], { env: this.#env, stdio: ['ignore', 'pipe', 'inherit'], signal: deadline(TIMEOUT_MS, signal) });
     const [stdout] = await Promise.all([text(child.stdout), once(child, 'close')]);
     if (child.exitCode !== 0) throw new OperationFailedError(`"baremetal ${words.slice(0, 2).join(' ')}" failed with exit code ${child.exitCode ?? child.signalCode}; it has said why above`);
     return parseObject(stdout, words);

@@ -3,7 +3,7 @@
  * `test.mjs [--system] [jest arguments…]`: lint, types, then the tests; all of them even when an earlier one fails. With jest
  * arguments only jest runs, with these. The last line is `N passed, N failed`; lint and type check count as a test each.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,7 @@ async function main(args) {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stop.abort());
   const runDirectory = mkdtempSync(join(tmpdir(), RUN_DIRECTORY_PREFIX)); // with nothing in it at the end
+  chmodSync(runDirectory, 0o755); // as /tmp is: davfs2 looks at its files as another user
   const reportDirectory = mkdtempSync(join(tmpdir(), 'metalshot-report-'));
   const before = lookAround();
   const env = { ...process.env, TMPDIR: runDirectory, [RUN_VARIABLE]: runDirectory };

@@ -37,7 +37,7 @@ export function rowOf(node: NewNode): Omit<NodeRow, 'id'> {
     fault: null,
     bootBack: null,
     powerStateBefore: null,
-    ramdiskStarted: false,
+    powerOffDue: 'none',
     bootBackAttempts: 0,
     bootBackNextAt: null,
     agentToken: null,

@@ -115,9 +115,9 @@ export class NodeStore {
     await this.#connection.run((manager) => updateRows(manager, NodeEntity, { id, reservation: holder }, { reservation: null }));
   }
 
-  /** Lets all locks of `holder` go: its process is gone. Returns how many there were. */
-  clearReservations(holder: string): Promise<number> {
-    return this.#connection.run((manager) => updateRows(manager, NodeEntity, { reservation: holder }, { reservation: null }));
+  /** Lets all locks go: the processes that held them are gone. Returns how many there were. */
+  clearReservations(): Promise<number> {
+    return this.#connection.run((manager) => updateRows(manager, NodeEntity, { reservation: Not(IsNull()) }, { reservation: null }));
   }
 
   /**

@@ -7,6 +7,7 @@ import type { ProvisionState } from '../../state-machine/provision-machine.ts';
 export const INTERFACE_KINDS = ['bios', 'boot', 'console', 'deploy', 'inspect', 'management', 'network', 'power', 'raid', 'rescue', 'snapshot', 'storage', 'vendor'] as const;
 export type InterfaceKind = (typeof INTERFACE_KINDS)[number];
 
+export type PowerOffDue = 'none' | 'shutdown' | 'ramdisk';
 export type BootBack = 'pending' | 'done' | 'failed';
 
 export interface NodeRow {
@@ -52,8 +53,11 @@ export interface NodeRow {
   bootBack: BootBack | null;
   /** Power state found before the first power action of the snapshot under way. */
   powerStateBefore: PowerState | null;
-  /** Whether a ramdisk may be running: set before the power-on that starts it, cleared once the server is back. */
-  ramdiskStarted: boolean;
+  /**
+   * What must still go off before the server can be booted back: an operating system that was asked to shut down and may
+   * yet do so, or a ramdisk. Stored before the act, `none` again once the machine is seen off.
+   */
+  powerOffDue: PowerOffDue;
   bootBackAttempts: number;
   bootBackNextAt: Date | null;
 

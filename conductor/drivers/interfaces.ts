@@ -111,7 +111,7 @@ export interface SnapshotTask extends DriverTask {
   runPhases(phases: readonly Phase[]): Promise<Outcome>;
   saveSnapshot(patch: Partial<Pick<SnapshotRow, 'commandId' | 'credentialHash' | 'captureDeadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'poweredOffAt' | 'poweredOnAt'>>): Promise<void>;
   saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet'>>): Promise<void>;
-  saveNode(patch: Partial<Pick<NodeRow, 'bootBack' | 'ramdiskStarted' | 'powerStateBefore' | 'powerState' | 'targetPowerState' | 'bootBackAttempts' | 'bootBackNextAt' | 'agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt'>>): Promise<void>;
+  saveNode(patch: Partial<Pick<NodeRow, 'bootBack' | 'powerOffDue' | 'powerStateBefore' | 'powerState' | 'targetPowerState' | 'bootBackAttempts' | 'bootBackNextAt' | 'agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt'>>): Promise<void>;
   /** Brings the server back to its own disk, or leaves it off when it was off before; sets bootBack to `done`. */
   bootBack(): Promise<void>;
 }

@@ -37,14 +37,14 @@ export class Attendant {
     }
   }
 
-  /** Fails a waiting node whose time is up. */
-  async fail(nodeId: number, reason: string): Promise<void> {
-    await this.#step(nodeId, { type: 'fail' }, reason);
+  /** Fails a waiting node whose time is up, unless its snapshot (as it was seen then) has moved on meanwhile. */
+  async fail(nodeId: number, reason: string, seen: SnapshotRow | null): Promise<void> {
+    await this.#step(nodeId, { type: 'fail' }, { seen, error: reason });
   }
 
   /** Lets a queued snapshot begin. */
-  async admit(nodeId: number): Promise<void> {
-    await this.#step(nodeId, { type: 'resume' });
+  async admit(nodeId: number, seen: SnapshotRow): Promise<void> {
+    await this.#step(nodeId, { type: 'resume' }, { seen });
   }
 
   #look(nodeId: number, heartbeat: boolean): void {
@@ -78,7 +78,7 @@ export class Attendant {
     const snapshot = node.provisionState === 'snapshot wait' ? await this.#parts.db.snapshots.unfinishedOf(nodeId) : null;
     if (snapshot?.phase === 'queue') return;
     if (snapshot?.phase === 'streaming') await this.#attendStreaming(node, snapshot);
-    else if (heartbeat) await this.#step(nodeId, { type: 'resume' });
+    else if (heartbeat) await this.#step(nodeId, { type: 'resume' }, { seen: snapshot });
   }
 
   /** A request may hold the lock for a moment; the event must not be lost for it. Null: the node waits no more. */
@@ -118,19 +118,21 @@ export class Attendant {
         session.log.info({ error: messageOf(error) }, 'agent does not answer; its silence is bounded by the stall limit');
         return;
       }
-      await this.#step(node.id, { type: 'fail' }, messageOf(error));
+      await this.#step(node.id, { type: 'fail' }, { seen: snapshot, error: messageOf(error) });
       return;
     }
-    if (found === 'continue') await this.#step(node.id, { type: 'resume' });
+    if (found === 'continue') await this.#step(node.id, { type: 'resume' }, { seen: snapshot });
   }
 
-  /** Takes the lock, carries out the event and what follows. A node that has moved on meanwhile is left alone. */
-  async #step(nodeId: number, event: ProvisionEvent, error?: string): Promise<void> {
+  /** Takes the lock, carries out the event and what follows. A node whose snapshot is not as it was seen any more is left alone. */
+  async #step(nodeId: number, event: ProvisionEvent, { seen, error }: { seen: SnapshotRow | null; error?: string }): Promise<void> {
     const node = await this.#lockWhileWaiting(nodeId);
     if (!node) return;
     let carried = false;
     try {
       if (!hasTag(node.provisionState, 'heartbeat')) return;
+      const current = await this.#parts.db.snapshots.unfinishedOf(nodeId);
+      if (current?.id !== seen?.id || current?.phase !== seen?.phase) return;
       const change = await changeProvisionState(this.#parts, node, event, { user: SYSTEM_USER, lock: 'held', ...(error === undefined ? {} : { error }) });
       carried = true;
       await carryOut(this.#executors, { parts: this.#parts, node: change.node, user: SYSTEM_USER }, change.step.intentions);

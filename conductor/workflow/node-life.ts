@@ -9,7 +9,7 @@ const eventOf = (outcome: Outcome): ProvisionEvent => ({ type: outcome });
 /** What a ramdisk of an earlier boot said is void: the next one gets a token of its own. */
 const NO_AGENT = { agentToken: null, agentUrl: null, agentVerifyCa: null, agentLastHeartbeatAt: null };
 /** Whoever deploys or undeploys a server decides what runs on it: there is nothing to bring it back to any more. */
-const NOTHING_TO_BRING_BACK = { bootBack: null, powerStateBefore: null, ramdiskStarted: false, bootBackAttempts: 0, bootBackNextAt: null };
+const NOTHING_TO_BRING_BACK = { bootBack: null, powerStateBefore: null, powerOffDue: 'none' as const, bootBackAttempts: 0, bootBackNextAt: null };
 
 /** A node is manageable when its BMC answers. */
 export async function verify({ parts, node }: Work): Promise<ProvisionEvent> {

@@ -9,12 +9,13 @@ import { RESUMABLE_PHASES, endSnapshot } from './snapshot-workflow.ts';
 import { carryOut, type Executors } from './work.ts';
 
 /**
- * What a conductor does for its nodes when it comes back after dying: its own locks are cleared; a snapshot whose data is
+ * What a conductor does for its nodes when it comes back after dying: locks are cleared, whatever name they carry (it is
+ * the only one on this database, and may have been renamed); a snapshot whose data is
  * safe on the spool goes on; other work that was under way fails and is settled; what waited goes on waiting; files and
  * snapshots that nobody owns any more are removed. Returns once every node is in somebody's hands.
  */
 export async function recover(parts: WorkflowParts, executors: Executors): Promise<void> {
-  const cleared = await parts.db.nodes.clearReservations(parts.host);
+  const cleared = await parts.db.nodes.clearReservations();
   if (cleared > 0) parts.log.warn({ nodes: cleared }, 'locks of an earlier run were cleared');
 
   const interrupted = await parts.db.nodes.inStates(statesWith('failsOnRestart'));
@@ -43,6 +44,7 @@ async function recoverNode(parts: WorkflowParts, executors: Executors, node: Nod
     }
   }
   const error = `The conductor ${parts.host} was restarted while the node was in state "${node.provisionState}"${snapshot?.status === 'unfinished' ? ` (snapshot phase "${snapshot.phase}")` : ''}; this can't be resumed.`;
+  if (node.provisionState !== 'snapshotting') await endSnapshot(parts, node, error);
   const change = await changeProvisionState(parts, node, { type: 'fail' }, { user: SYSTEM_USER, lock: 'held', error });
   return carryOut(executors, { ...work, node: change.node }, change.step.intentions);
 }
@@ -51,7 +53,9 @@ async function recoverNode(parts: WorkflowParts, executors: Executors, node: Nod
 async function recoverSnapshot(parts: WorkflowParts, executors: Executors, snapshot: SnapshotRow): Promise<void> {
   const { provisionState, id } = await parts.db.nodes.get(snapshot.nodeId);
   if (provisionState === 'snapshot wait') {
-    if (snapshot.phase === 'streaming') await parts.share.open(snapshot.uuid, parts.limits.maxImageBytes);
+    if (snapshot.phase !== 'streaming') return;
+    await parts.share.open(snapshot.uuid, parts.limits.maxImageBytes);
+    await parts.db.snapshots.update(snapshot.id, { progressAt: new Date() }); // nobody looked meanwhile: that is no stall
     return;
   }
   const node = await takeFreeLock(parts, id);

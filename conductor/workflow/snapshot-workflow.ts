@@ -5,8 +5,11 @@ import type { NodeRow, SnapshotRow } from '../db/rows.ts';
 import { bootBack, noteFailedBootBack } from './boot-back.ts';
 import type { CaptureSlots } from './capture-slots.ts';
 import type { WorkflowParts } from './parts.ts';
+import { driverTask } from './driver-task.ts';
 import { SnapshotSession } from './snapshot-session.ts';
 import type { Work } from './work.ts';
+
+const CHECK_TIMEOUT_MS = 60_000;
 
 /** Phases in which a conductor that died left everything it needs to go on. In the others the snapshot fails. */
 export const RESUMABLE_PHASES: readonly SnapshotPhase[] = ['queue', 'verify', 'boot back', 'upload', 'remove'];
@@ -23,9 +26,21 @@ export async function startSnapshot({ parts, node }: Work, slots: CaptureSlots):
 export async function continueSnapshot(work: Work, slots: CaptureSlots): Promise<ProvisionEvent> {
   const { parts, node } = work;
   const snapshot = await unfinishedSnapshot(parts, node);
-  if (snapshot.phase === 'queue') return startSnapshot(work, slots);
+  if (snapshot.phase === 'queue') {
+    await checkAgain(work, snapshot);
+    return startSnapshot(work, slots);
+  }
   const session = await SnapshotSession.open(parts, node, snapshot);
   return conclude(parts, session, await session.drivers.snapshot.continueSnapshot(session));
+}
+
+/** A snapshot may have waited for hours: what its request was checked for has to hold before the server is touched. */
+async function checkAgain({ parts, node }: Work, { disks }: SnapshotRow): Promise<void> {
+  const driver = parts.hardware.driversFor(node).snapshot;
+  const task = await driverTask(parts, node, CHECK_TIMEOUT_MS);
+  for (const { imageRef } of disks) {
+    for (const check of Object.values(driver.requestChecks(task, { imageRef, projectId: null }))) await check();
+  }
 }
 
 async function conclude(parts: WorkflowParts, session: SnapshotSession, outcome: 'wait' | 'done'): Promise<ProvisionEvent> {
@@ -62,6 +77,7 @@ export async function endSnapshot(parts: WorkflowParts, node: NodeRow, reason: s
       const session = await SnapshotSession.open(parts, node, snapshot);
       await session.drivers.snapshot.cleanUp(session);
     } catch (error) {
+      if (parts.background.signal.aborted) throw error; // cut short: the row stays unfinished, and the next start ends it
       leftBehind = messageOf(error);
     }
   }

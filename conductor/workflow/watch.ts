@@ -1,5 +1,5 @@
 import { hasTag, statesWith } from '../../state-machine/provision-states.ts';
-import type { NodeRow } from '../db/rows.ts';
+import type { NodeRow, SnapshotRow } from '../db/rows.ts';
 import type { Attendant } from './attendant.ts';
 import { retryBootBacks } from './boot-back.ts';
 import type { CaptureSlots } from './capture-slots.ts';
@@ -18,23 +18,23 @@ async function admitNext(parts: WorkflowParts, attendant: Attendant, slots: Capt
   const next = await slots.next();
   if (!next) return;
   const node = await parts.db.nodes.get(next.nodeId);
-  if (node.provisionState === 'snapshot wait') parts.background.start('admit a snapshot', () => attendant.admit(node.id));
+  if (node.provisionState === 'snapshot wait') parts.background.start('admit a snapshot', () => attendant.admit(node.id, next));
 }
 
 async function checkDeadlines(parts: WorkflowParts, attendant: Attendant): Promise<void> {
   for (const node of await parts.db.nodes.inStates(statesWith('timed'))) {
-    const reason = await overdue(parts, node);
-    if (reason !== null && node.reservation === null) parts.background.start('fail an overdue node', () => attendant.fail(node.id, reason));
+    const snapshot = hasTag(node.provisionState, 'powerRefused') ? await parts.db.snapshots.unfinishedOf(node.id) : null;
+    const reason = overdue(parts, node, snapshot);
+    if (reason !== null && node.reservation === null) parts.background.start('fail an overdue node', () => attendant.fail(node.id, reason, snapshot));
   }
 }
 
 /** Why the node has waited long enough, or null. */
-async function overdue(parts: WorkflowParts, node: NodeRow): Promise<string | null> {
+function overdue(parts: WorkflowParts, node: NodeRow, snapshot: SnapshotRow | null): string | null {
   const now = Date.now();
   const { callbackTimeoutMs } = parts.times;
   const waitedSince = (since: Date | null): number => now - (since ?? node.createdAt).getTime();
   const ramdiskSilent = `The ramdisk did not call back within ${callbackTimeoutMs / 1000} s. Check that the machine boots from the network and reaches the provisioning listener.`;
-  const snapshot = hasTag(node.provisionState, 'powerRefused') ? await parts.db.snapshots.unfinishedOf(node.id) : null;
   if (!snapshot) return waitedSince(node.provisionUpdatedAt) > callbackTimeoutMs ? ramdiskSilent : null;
   if (snapshot.phase === 'queue') return null;
   if (snapshot.phase !== 'streaming') return waitedSince(snapshot.phaseStartedAt) > callbackTimeoutMs ? ramdiskSilent : null;

@@ -23,6 +23,8 @@ export interface RigOptions extends ConductorOptions {
   agent?: Record<string, unknown>;
   /** Where the test itself asks the image service; default: where the conductor does. */
   imageUrl?: string;
+  /** What the machines' operating systems take to shut down, in milliseconds. */
+  softOffMs?: number;
   /** Memory of each machine; the default takes an image of the whole disk. */
   memoryBytes?: number;
 }
@@ -76,6 +78,7 @@ export class Rig {
             disks: [disk.path],
             memory_bytes: options.memoryBytes ?? 2 * (options.diskBytes ?? 4 * GIB),
             power: 'On' as const,
+            ...(options.softOffMs === undefined ? {} : { soft_off_ms: options.softOffMs }),
             agent: { api_url: conductor.provisioningUrl, ca_file: conductor.certificateFile, ...options.agent },
           })),
         },

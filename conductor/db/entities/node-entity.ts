@@ -42,7 +42,7 @@ export const NodeEntity = new EntitySchema<NodeRow>({
     reservation: nullable(text()),
     bootBack: nullable(text()),
     powerStateBefore: nullable(text()),
-    ramdiskStarted: flag(),
+    powerOffDue: text(),
     bootBackAttempts: integer(),
     bootBackNextAt: nullable(time()),
     agentToken: nullable(text()),

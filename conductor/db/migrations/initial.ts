@@ -18,10 +18,10 @@ export class Initial1763700000000 implements MigrationInterface {
         name: 'nodes',
         columns: [
           id,
-          ...column('text', 'uuid driver interfaces driver_info driver_internal_info properties instance_info extra network_data conductor_group provision_state clean_step deploy_step'),
+          ...column('text', 'uuid driver interfaces driver_info driver_internal_info properties instance_info extra network_data conductor_group provision_state clean_step deploy_step power_off_due'),
           ...optional('text', 'name instance_uuid resource_class owner lessee description protected_reason retired_reason target_provision_state power_state target_power_state last_error maintenance_reason fault'),
           ...optional('text', 'reservation boot_back power_state_before agent_token agent_url agent_verify_ca agent_version'),
-          ...column('boolean', 'protected retired maintenance ramdisk_started'),
+          ...column('boolean', 'protected retired maintenance'),
           ...optional('boolean', 'automated_clean'),
           ...column('integer', 'boot_back_attempts'),
           ...column(time, 'created_at'),

@@ -1,5 +1,6 @@
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { InvalidParameterError, MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
+import { deadline } from '../../../protocol/deadline.ts';
 import { streamImageProgressSchema, streamImageResultSchema } from '../../../protocol/agent-api.ts';
 import { UUID_PATTERN } from '../../../protocol/provision.ts';
 import type { DriverTask, ImageService, Outcome, Phase, SnapshotDriver, SnapshotLimits, SnapshotRequest, SnapshotShare, SnapshotTask } from '../interfaces.ts';
@@ -7,6 +8,8 @@ import { bootIntoRamdisk, awaitRamdisk } from './ramdisk-phases.ts';
 import { streamCommand } from './stream-command.ts';
 import { confirmIntermediateImage } from './intermediate-image.ts';
 import { resetHolder, uploadImage } from './image-upload.ts';
+
+const AGENT_STOP_TIMEOUT_MS = 30_000;
 
 /** What the request is checked against before any node is touched. */
 export interface AgentSnapshotParts {
@@ -118,9 +121,9 @@ async function cleanUp(task: SnapshotTask): Promise<void> {
     }
   };
   await attempt('revoke the credential', () => task.saveSnapshot({ credentialHash: null }));
-  if (commandId !== null && task.node.agentUrl !== null && task.node.ramdiskStarted) {
+  if (commandId !== null && task.node.agentUrl !== null && task.node.powerOffDue === 'ramdisk') {
     // A dead agent can not be stopped; switching the machine off (boot back) ends its command for certain.
-    await task.agent.stop(task.node, commandId, AbortSignal.any([task.signal, AbortSignal.timeout(30_000)])).catch((error: unknown) => task.log.info({ error: messageOf(error) }, 'agent did not stop its command'));
+    await task.agent.stop(task.node, commandId, deadline(AGENT_STOP_TIMEOUT_MS, task.signal)).catch((error: unknown) => task.log.info({ error: messageOf(error) }, 'agent did not stop its command'));
   }
   await attempt('remove the intermediate image', () => task.share.remove(uuid));
   for (const disk of task.snapshot.disks) await attempt('put the image holder back', () => resetHolder(task, disk));

@@ -71,7 +71,8 @@ async function setMissingFormats(task: SnapshotTask, disk: SnapshotDiskRow, imag
  */
 export async function resetHolder(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
   if (disk.sizeBytes === null && disk.formatsSet.length === 0) return; // nothing was ever sent to it
-  const image = await task.images.show(disk.imageRef, task.signal);
+  let image = await task.images.show(disk.imageRef, task.signal);
+  if (image?.status === 'saving') image = await task.images.waitUntilQueued(disk.imageRef, task.limits.requeueTimeoutMs, task.signal);
   if (!image) return;
   if (image.status === 'active') {
     if (image.os_hash_value === disk.osHashValue) return; // whole and verified: the upload itself had succeeded

@@ -27,11 +27,13 @@ async function quiesce(task: SnapshotTask): Promise<Outcome> {
   });
   if (found === 'power on') {
     await task.saveSnapshot({ poweredOffAt: new Date() });
-    const down = !task.node.ramdiskStarted && (await power.softPowerOff(task, task.limits.softPowerOffTimeoutMs));
+    const ramdisk = task.node.powerOffDue === 'ramdisk'; // of an attempt before: it has nothing to lose
+    if (!ramdisk) await task.saveNode({ powerOffDue: 'shutdown' });
+    const down = !ramdisk && (await power.softPowerOff(task, task.limits.softPowerOffTimeoutMs));
     task.log.info({ soft: down }, down ? 'server shut down' : 'server did not shut down by itself; it is switched off');
     if (!down) await power.setPowerState(task, 'power off', task.limits.powerTimeoutMs);
   }
-  await task.saveNode({ powerState: 'power off' });
+  await task.saveNode({ powerState: 'power off', powerOffDue: 'none' });
   return 'done';
 }
 
@@ -42,7 +44,7 @@ async function configureBoot(task: SnapshotTask): Promise<Outcome> {
 }
 
 async function powerOn(task: SnapshotTask): Promise<Outcome> {
-  await task.saveNode({ ramdiskStarted: true });
+  await task.saveNode({ powerOffDue: 'ramdisk' });
   await task.drivers.power.setPowerState(task, 'power on', task.limits.powerTimeoutMs);
   await task.saveNode({ powerState: 'power on' });
   return 'done';

@@ -42,7 +42,7 @@ export function makeNode(given: Partial<NodeRow> = {}): NodeRow {
     reservation: 'test',
     bootBack: null,
     powerStateBefore: null,
-    ramdiskStarted: false,
+    powerOffDue: 'none',
     bootBackAttempts: 0,
     bootBackNextAt: null,
     agentToken: null,

@@ -77,6 +77,47 @@ describe('a conductor that is killed during a snapshot', () => {
   }, 120_000);
 });
 
+test('a conductor that is killed while the server shuts down: the server is seen off and booted again, not left to go down by itself later', async () => {
+  const rig = await Rig.start({ contentShare: 0.05, softOffMs: 4_000, config: { conductor: { soft_power_off_timeout_s: 20 } } });
+  try {
+    const node = await rig.enrol();
+    const holder = await rig.createHolder();
+    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await until('the server was asked to shut down', async () => (await rig.api.node(node)).driver_internal_info.snapshot?.boot_back === 'pending');
+    await rig.conductor.process.kill();
+    expect(rig.machine().powerState).toBe('On');
+    await rig.conductor.restart();
+    const failed = await rig.api.settled(node, 'snapshot failed');
+    expect(failed.driver_internal_info.snapshot).toMatchObject({ status: 'failed', boot_back: 'done' });
+    expect(rig.machine().bootLog.map((boot) => boot.target)).toEqual(['Hdd', 'Hdd']);
+    await expectServerAsBefore(rig);
+  } finally {
+    await rig.close();
+  }
+}, 120_000);
+
+test('a conductor that is killed while it undeploys a node: nothing of the snapshot stays, and others can begin', async () => {
+  const rig = await Rig.start({ contentShare: 0.05, machines: 2, config: { snapshot: { max_concurrent: 1 }, conductor: { agent_timeout_s: 2 } } });
+  try {
+    const [node, other] = [await rig.enrol(0), await rig.enrol(1)];
+    const holder = await rig.createHolder();
+    rig.machine(0).setFaults({ pxe_hangs: true });
+    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await rig.api.settled(node, 'snapshot wait');
+    rig.machine(0).setFaults({ bmc: { mode: 'hang' } });
+    await rig.api.demand(node, 'deleted');
+    await rig.conductor.process.kill();
+    rig.machine(0).setFaults({ bmc: null });
+    await rig.conductor.restart();
+    const ended = await rig.api.settled(node, 'error');
+    expect(ended.driver_internal_info.snapshot).toMatchObject({ status: 'failed' });
+    await rig.api.demand(other, 'snapshot', { image_ref: holder });
+    expect((await rig.api.settled(other, 'active')).driver_internal_info.snapshot).toMatchObject({ status: 'done' });
+  } finally {
+    await rig.close();
+  }
+}, 120_000);
+
 test('a conductor that is killed while the agent copies: the copy reaches the new one, and the snapshot goes on', async () => {
   const rig = await Rig.start({ contentShare: 0.05, diskBytes: 8 * GIB }); // large enough to be met in the middle of its copy
   try {

@@ -91,7 +91,7 @@ describe('the file', () => {
     const path = join(directory, 'db');
     const before = await openAt(path);
     const at = new Date('2026-11-21T07:47:50.052Z');
-    const node = await before.nodes.create(newNode({ name: 'n1', driverInfo: { a: { b: [1, null, 'x'] } }, automatedClean: false, agentLastHeartbeatAt: at, ramdiskStarted: true }));
+    const node = await before.nodes.create(newNode({ name: 'n1', driverInfo: { a: { b: [1, null, 'x'] } }, automatedClean: false, agentLastHeartbeatAt: at, powerOffDue: 'ramdisk' }));
     await before.nodes.reserve(node.id, 'host-1');
     await before.ports.create({ nodeId: node.id, address: '52:54:00:AA:BB:CC' });
     await before.traits.set(node.id, ['CUSTOM_B', 'CUSTOM_A']);
@@ -102,7 +102,7 @@ describe('the file', () => {
     const again = await after.nodes.find('n1');
     expect(again).toEqual({ ...node, reservation: 'host-1' });
     expect(again?.agentLastHeartbeatAt?.toISOString()).toBe('2026-11-21T07:47:50.052Z');
-    expect(again).toMatchObject({ driverInfo: { a: { b: [1, null, 'x'] } }, automatedClean: false, maintenance: false, ramdiskStarted: true });
+    expect(again).toMatchObject({ driverInfo: { a: { b: [1, null, 'x'] } }, automatedClean: false, maintenance: false, powerOffDue: 'ramdisk' });
     expect((await after.ports.ofNode(node.id)).map(({ address }) => address)).toEqual(['52:54:00:aa:bb:cc']);
     expect(await after.traits.listOf(node.id)).toEqual(['CUSTOM_A', 'CUSTOM_B']);
     expect(await after.conductors.find('host-1')).toMatchObject({ drivers: ['redfish'] });

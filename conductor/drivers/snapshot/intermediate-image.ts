@@ -10,6 +10,7 @@ import type { Outcome, SnapshotTask } from '../interfaces.ts';
  * image has a success code, a place on the share and a clean `qemu-img check` too.
  */
 export async function confirmIntermediateImage(task: SnapshotTask): Promise<Outcome> {
+  await task.saveSnapshot({ step: null, bytesDone: null, bytesTotal: null }); // the agent's figures say nothing of what follows
   for (const disk of task.snapshot.disks) {
     const file = await task.share.received(task.snapshot.uuid, disk.imageName);
     if (!file) throw new OperationFailedError(`The agent reported success, but the share has not received ${disk.imageName}`);

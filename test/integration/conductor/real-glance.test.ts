@@ -17,7 +17,7 @@ describeWhere(['root', 'fuse', 'loop'], 'with a real Glance', () => {
   beforeAll(async () => {
     glance = await startGlance();
     wire = await TcpRelay.to({ port: Number(new URL(glance.url).port) });
-    rig = await Rig.start({ contentShare: 0.05, imageUrl: glance.url, config: { image_service: { url: `http://127.0.0.1:${wire.port}` }, snapshot: { upload_attempts: 8, upload_retry_pause_s: 0.5 } } });
+    rig = await Rig.start({ contentShare: 0.05, imageUrl: glance.url, config: { image_service: { url: `http://127.0.0.1:${wire.port}` }, snapshot: { upload_attempts: 8, upload_retry_pause_s: 0.5, requeue_timeout_s: 5 } } });
     node = await rig.enrol();
   }, 120_000);
   afterAll(async () => {

@@ -14,7 +14,7 @@ import type { CommandContext, Extension } from '../commands/command.ts';
 import { defineCommand } from '../commands/define-command.ts';
 import type { BlockDevice } from '../devices/block-device.ts';
 import { chooseRootDevice } from '../root-device.ts';
-import type { ExtensionPorts } from './registry.ts';
+import type { ExtensionPorts } from './extension-ports.ts';
 
 export function createSnapshotExtension(ports: ExtensionPorts): Extension {
   return {

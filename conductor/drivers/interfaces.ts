@@ -6,7 +6,7 @@ import type { Logger } from '../../protocol/log.ts';
 import type { PowerState, SnapshotPhase } from '../../protocol/provision.ts';
 import type { Image } from '../../protocol/image.ts';
 import type { CommandReport } from '../../protocol/agent-api.ts';
-import type { InterfaceKind, NodeRow, PortRow, SnapshotRow, SnapshotDiskRow } from '../db/rows.ts';
+import type { NodeRow, PortRow, SnapshotRow, SnapshotDiskRow } from '../db/rows.ts';
 
 export type BootDevice = 'pxe' | 'disk' | 'cdrom' | 'bios' | 'safe';
 export interface BootDeviceSetting {
@@ -184,6 +184,3 @@ export interface AgentClient {
   /** Stops a running command; resolved when the agent has let go of disk and mount. Already ended or unknown: fine. */
   stop(node: Readonly<NodeRow>, commandId: string, signal: AbortSignal): Promise<void>;
 }
-
-/** Kinds that this conductor gives work to; the other kinds of Ironic are named in a node but do nothing. */
-export type WorkingInterfaceKind = Extract<InterfaceKind, 'power' | 'management' | 'boot' | 'deploy' | 'snapshot'>;

@@ -1,6 +1,5 @@
 import { MetalshotError, OperationFailedError } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/log.ts';
-import { SNAPSHOT_PHASES } from '../../protocol/provision.ts';
 import type { AgentClient, DriverSet, ImageService, Outcome, Phase, SnapshotLimits, SnapshotShare, SnapshotTask } from '../drivers/interfaces.ts';
 import type { NodeRow, PortRow, SnapshotDiskRow, SnapshotRow } from '../db/rows.ts';
 import { bootBack } from './boot-back.ts';
@@ -60,11 +59,6 @@ export class SnapshotSession implements SnapshotTask {
       if (outcome === 'wait') return 'wait';
     }
     return 'done';
-  }
-
-  /** Phases after `name` in the order of the specification: where to go on from what is stored. */
-  static comesAfter(name: SnapshotRow['phase'], other: SnapshotRow['phase']): boolean {
-    return SNAPSHOT_PHASES.indexOf(name) > SNAPSHOT_PHASES.indexOf(other);
   }
 
   async saveSnapshot(patch: Parameters<SnapshotTask['saveSnapshot']>[0]): Promise<void> {

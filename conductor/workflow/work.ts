@@ -1,6 +1,6 @@
 import { messageOf } from '../../protocol/errors.ts';
 import type { Intention, ProvisionEvent } from '../../state-machine/provision-machine.ts';
-import { hasTag, stepFrom } from '../../state-machine/provision-states.ts';
+import { stepFrom } from '../../state-machine/provision-states.ts';
 import type { NodeRow } from '../db/rows.ts';
 import type { WorkflowParts } from './parts.ts';
 import { changeProvisionState } from './provision-state.ts';
@@ -57,6 +57,3 @@ async function execute(executors: Executors, work: Work, intention: Intention): 
     return { event: { type: 'fail' }, error: messageOf(error) };
   }
 }
-
-/** Whether work on this node is under way by its state, not by its lock. */
-export const isWaiting = (node: NodeRow): boolean => hasTag(node.provisionState, 'timed');

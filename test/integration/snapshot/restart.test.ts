@@ -101,13 +101,14 @@ test('a conductor that is killed while it undeploys a node: nothing of the snaps
   try {
     const [node, other] = [await rig.enrol(0), await rig.enrol(1)];
     const holder = await rig.createHolder();
-    rig.machine(0).setFaults({ pxe_hangs: true });
     await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    const copy = await processOf('qemu-img', 'convert');
+    process.kill(copy.pid, 'SIGSTOP');
     await rig.api.settled(node, 'snapshot wait');
-    rig.machine(0).setFaults({ bmc: { mode: 'hang' } });
+    process.kill((await processOf('node', 'ramdisk-agent/main.js')).pid, 'SIGSTOP'); // asked to stop its command, it does not answer: undeploying stands still here
     await rig.api.demand(node, 'deleted');
+    expect((await rig.api.node(node)).driver_internal_info.snapshot).toMatchObject({ status: 'unfinished' });
     await rig.conductor.process.kill();
-    rig.machine(0).setFaults({ bmc: null });
     await rig.conductor.restart();
     const ended = await rig.api.settled(node, 'error');
     expect(ended.driver_internal_info.snapshot).toMatchObject({ status: 'failed' });

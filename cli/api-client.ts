@@ -54,22 +54,22 @@ export class ApiClient {
       }
     }
     if (response.status >= 200 && response.status < 300) return response.data;
-    throw failureOfReply(response, `${method} ${this.endpoint.settings.url}${path}`, this.endpoint.settings.setting);
+    throw failureOfReply(response, `${method} ${this.endpoint.url}${path}`, this.endpoint.settings.setting);
   }
 
   /** A reply that must be an object. */
-  async getObject(path: string, signal?: AbortSignal): Promise<JsonObject> {
-    return this.objectOf(await this.request('GET', path, { signal }), path);
+  async getObject(path: string, request: Omit<ApiRequest, 'body'> = {}): Promise<JsonObject> {
+    return this.objectOf(await this.request('GET', path, request), path);
   }
 
   /** All items of a collection, page after page; at most `limit` when it is given. */
-  async list(path: string, collection: string, limit?: number): Promise<JsonObject[]> {
+  async list(path: string, collection: string, limit?: number, needs?: ApiRequest['needs']): Promise<JsonObject[]> {
     const items: JsonObject[] = [];
     const seen = new Set<string>();
     for (let page: string | undefined = path; page !== undefined; ) {
       if (seen.has(page)) throw new CommandFailure(EXIT.unavailable, `the service repeats a page of ${path}: its "next" links go round in a circle`);
       seen.add(page);
-      const reply: JsonObject = await this.getObject(page);
+      const reply: JsonObject = await this.getObject(page, { needs });
       const found = reply[collection];
       if (!Array.isArray(found)) throw this.notTheApi(page);
       items.push(...found.filter(isObject).map((item) => item as JsonObject));
@@ -87,7 +87,7 @@ export class ApiClient {
 
   private async send(method: Method, path: string, { body, signal, needs }: ApiRequest): Promise<AxiosResponse<unknown>> {
     if (needs && this.minor < needs.minor) {
-      const why = this.asked === undefined ? `the service at ${this.endpoint.settings.url} knows up to ${formatMicroversion(this.minor)}` : `${formatMicroversion(this.minor)} was asked for`;
+      const why = this.asked === undefined ? `the service at ${this.endpoint.url} knows up to ${formatMicroversion(this.minor)}` : `${formatMicroversion(this.minor)} was asked for`;
       throw new CommandFailure(EXIT.refused, `${needs.feature} needs API version ${formatMicroversion(needs.minor)}, but ${why}`);
     }
     return this.endpoint.send(method, path, { body, signal, headers: { [VERSION_HEADER]: formatMicroversion(this.minor) } });
@@ -104,7 +104,7 @@ export class ApiClient {
   }
 
   private notTheApi(path: string): CommandFailure {
-    return new CommandFailure(EXIT.unavailable, `GET ${this.endpoint.settings.url}${path} did not answer as a Bare Metal API does; check ${this.endpoint.settings.setting}`);
+    return new CommandFailure(EXIT.unavailable, `GET ${this.endpoint.url}${path} did not answer as a Bare Metal API does; check ${this.endpoint.settings.setting}`);
   }
 }
 

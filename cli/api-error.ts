@@ -25,7 +25,11 @@ export function failureOfReply(response: AxiosResponse<unknown>, asked: string, 
   return new CommandFailure(exitCodeOfStatus(status), status === 401 ? joinSentences(message, CREDENTIALS_ADVICE) : message);
 }
 
-const CREDENTIALS_ADVICE = 'Credentials are missing or wrong: use --os-auth-type http_basic with OS_USERNAME and OS_PASSWORD.';
+const CREDENTIALS_ADVICE = 'Credentials are missing or wrong: use --os-auth-type http_basic with OS_USERNAME and OS_PASSWORD, or Keystone with OS_AUTH_URL.';
+
+/** 503, and the 409 of a node that somebody works on at the moment; a 409 of a name that is taken or of a state stays what it is. */
+export const isPassingTrouble = ({ status, data }: AxiosResponse<unknown>): boolean =>
+  status === 503 || (status === 409 && /is locked by host|NodeLocked/.test(apiErrorMessage(data) ?? ''));
 
 export function exitCodeOfStatus(status: number): ExitCode {
   if (status === 404) return EXIT.notFound;

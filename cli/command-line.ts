@@ -3,12 +3,16 @@ import { Arguments } from './arguments.ts';
 import type { Command, OptionSpec } from './command.ts';
 import { COMMANDS, GROUP_SUMMARIES } from './commands/catalogue.ts';
 import { EXIT, EXIT_CODE_MEANINGS, UsageError } from './exit-code.ts';
-import { GLOBAL_OPTIONS } from './global-options.ts';
+import { GLOBAL_OPTIONS, KEYSTONE_OPTIONS } from './global-options.ts';
+import { describeCommands } from './overview.ts';
+import { PROGRAM, explainParseFailure, placeholder, usageOf } from './parse-failure.ts';
 import { VERSION } from './version.ts';
-
-const PROGRAM = 'baremetal';
+import { scanWords } from './word-scan.ts';
 
 const EXIT_CODE_LIST = ['Exit codes:', ...Object.entries(EXIT_CODE_MEANINGS).map(([name, meaning]) => `  ${String(EXIT[name as keyof typeof EXIT]).padStart(3)}  ${meaning}`)].join('\n');
+
+/** Stands for the list of commands: yargs would take the indentation away. */
+const OVERVIEW_MARK = '{commands}';
 
 /** A command to run with its arguments, or text that was asked for (help, version, completion script). */
 export type Parsed = { command: Command; args: Arguments } | { text: string };
@@ -22,28 +26,33 @@ export function parseCommandLine(argv: readonly string[], columns: number): Pars
   let matched: { command: Command; args: Arguments } | undefined;
   let failure: string | undefined;
   let printed = '';
+  const width = Math.min(Math.max(columns, 60), 120);
+  const isAboutAll = scanWords(argv).path === '';
+  const globalOptions = Object.entries(GLOBAL_OPTIONS).map(([name, spec]) => {
+    const isKeystones = name in KEYSTONE_OPTIONS;
+    return [name, { ...yargsOption(spec), global: true, ...(isKeystones ? { group: 'Keystone:', hidden: !isAboutAll } : {}) }];
+  });
   const parser = yargs([])
     .scriptName(PROGRAM)
     .locale('en')
     .parserConfiguration({ 'dot-notation': false, 'short-option-groups': false, 'camel-case-expansion': false, 'parse-numbers': false, 'parse-positional-numbers': false })
-    .usage(`$0 <command>\n\nBare Metal service client: servers, their snapshots, and images.`)
+    .usage(`usage: $0 <command> [options]\n\nBare Metal service client: servers, their snapshots, and images.\n\n${OVERVIEW_MARK}\n\n"$0 <command> --help" describes a command, with examples.`)
     .strict()
-    .recommendCommands()
     .alias('help', 'h')
     .version(VERSION)
-    .wrap(Math.min(Math.max(columns, 60), 120))
-    .completion('completion', 'Print a completion script for the shell: baremetal completion >> ~/.bashrc')
+    .wrap(width)
+    .showHidden(false)
     .updateStrings({ 'Options:': 'Global options:' })
     .epilogue(EXIT_CODE_LIST)
-    .options(Object.fromEntries(Object.entries(GLOBAL_OPTIONS).map(([name, spec]) => [name, { ...yargsOption(spec), global: true }])));
+    .options(Object.fromEntries(globalOptions) as Record<string, Options>);
   addCommands(parser, COMMANDS, [], (command, values) => (matched = { command, args: new Arguments(values) }));
   void parser.parse(separateValues(argv), {}, (error: Error | undefined, _argv: unknown, output: string) => {
     failure = error?.message;
     printed = output;
   });
-  if (failure !== undefined) throw new UsageError(`${failure.replace(/\s*\n\s*/g, ' ')} (see "${helpCommand(argv)}")`);
+  if (failure !== undefined) throw new UsageError(explainParseFailure(separateValues(argv), failure));
   if (matched && printed === '') return matched;
-  return { text: printed };
+  return { text: printed.replace(OVERVIEW_MARK, () => describeCommands(width)) };
 }
 
 /** Registers commands level by level: `node`, below it `node power`, below it `node power on`. */
@@ -53,21 +62,24 @@ function addCommands(parser: Argv, commands: readonly Command[], prefix: readonl
     const below = commands.filter((command) => command.words.split(' ')[depth] === word);
     const leaf = below.find((command) => command.words.split(' ').length === depth + 1);
     const words = [...prefix, word];
+    const describe = depth > 0 && (leaf?.summary ?? GROUP_SUMMARIES[words.join(' ')] ?? ''); // false: the overview has it
     if (leaf) {
-      const positionals = (leaf.positionals ?? []).map(({ name, many }) => `<${name}${many ? '..' : ''}>`);
-      parser.command([word, ...positionals].join(' '), leaf.summary, (own) => addArguments(own, leaf), (values) => onMatch(leaf, values));
+      const signature = [word, ...(leaf.positionals ?? []).map(placeholder)].join(' ');
+      parser.command({ command: signature, describe, builder: (own) => addArguments(own, leaf), handler: (values) => onMatch(leaf, values) });
     } else {
-      parser.command(word, GROUP_SUMMARIES[words.join(' ')] ?? '', (own) => {
-        addCommands(own, below, words, onMatch);
-        return own.demandCommand(1, `"${words.join(' ')}" needs one more word`);
-      });
+      const addBelow = (own: Argv): Argv => {
+        addCommands(own.usage(`usage: $0 ${words.join(' ')} <command> [options]`), below, words, onMatch);
+        return own.demandCommand(1);
+      };
+      parser.command({ command: word, describe, builder: addBelow, handler: () => undefined });
     }
   }
-  if (depth === 0) parser.demandCommand(1, 'a command is needed');
+  if (depth === 0) parser.demandCommand(1);
 }
 
 function addArguments(parser: Argv, command: Command): Argv {
-  for (const { name, describe } of command.positionals ?? []) parser.positional(name, { type: 'string', describe });
+  parser.usage(`usage: ${usageOf(command)}\n\n${command.summary}`);
+  for (const { name, describe, choices } of command.positionals ?? []) parser.positional(name, { type: 'string', describe, ...(choices === undefined ? {} : { choices }) });
   for (const [name, spec] of Object.entries(command.options ?? {})) parser.option(name, { ...yargsOption(spec), group: 'Options:' });
   for (const [one, other] of command.conflicts ?? []) parser.conflicts(one, other);
   for (const [line, meaning] of command.examples) parser.example(`$0 ${line}`, meaning);
@@ -103,15 +115,4 @@ function separateValues(argv: readonly string[]): string[] {
     else separated.push('--wait=');
   }
   return separated;
-}
-
-/** The help of the longest run of words that names a command or a group of them. */
-function helpCommand(argv: readonly string[]): string {
-  const known = new Set(COMMANDS.flatMap(({ words }) => words.split(' ').map((_, index, all) => all.slice(0, index + 1).join(' '))));
-  let words = '';
-  for (const word of argv) {
-    const longer = words === '' ? word : `${words} ${word}`;
-    if (known.has(longer)) words = longer;
-  }
-  return [PROGRAM, words, '--help'].filter((part) => part !== '').join(' ');
 }

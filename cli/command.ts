@@ -24,12 +24,20 @@ export interface OptionSpec {
   alias?: string;
   choices?: readonly string[];
   required?: boolean;
+  /** What its value is completed to in a shell. */
+  names?: NameSource;
 }
+
+/** Things whose names the service can be asked for. */
+export type NameSource = 'nodes' | 'images' | 'drivers';
 
 export interface PositionalSpec {
   name: string;
   describe: string;
   many?: boolean;
+  optional?: boolean;
+  choices?: readonly string[];
+  names?: NameSource;
 }
 
 export interface Command {
@@ -42,7 +50,9 @@ export interface Command {
   readonly conflicts?: readonly (readonly [string, string])[];
   /** Arguments after the program's name, and what they do. */
   readonly examples: readonly (readonly [string, string])[];
+  /** It speaks to no service: what the environment says of them is not even read. */
+  readonly isLocal?: boolean;
   run(context: CommandContext, args: Arguments): Promise<void>;
 }
 
-export const NODE_POSITIONAL: PositionalSpec = { name: 'node', describe: 'Name or UUID of the node' };
+export const NODE_POSITIONAL: PositionalSpec = { name: 'node', describe: 'Name or UUID of the node', names: 'nodes' };

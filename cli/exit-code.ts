@@ -17,7 +17,7 @@ export const EXIT_CODE_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   operationFailed: 'the operation was started and failed',
   usage: 'the command line is not understood; nothing was sent',
   refused: 'refused by the service (a wrong state or argument; too old for it)',
-  notFound: 'no such node, port, image, driver or conductor',
+  notFound: 'no such node, port, volume, image, driver or conductor',
   conflict: 'locked, busy or taken, still so after all retries (409)',
   unavailable: 'endpoint not reached, answers 5xx, or is another service',
   waitTimeout: 'the time given with --wait is over; the operation goes on',

@@ -81,7 +81,7 @@ function imageOf({ data }: AxiosResponse<unknown>): Image {
 }
 
 const notAnImageService = (endpoint: Endpoint): CommandFailure =>
-  new CommandFailure(EXIT.unavailable, `${endpoint.settings.url} did not answer as an image service (Glance v2) does; check ${endpoint.settings.setting}`);
+  new CommandFailure(EXIT.unavailable, `${endpoint.url} did not answer as an image service (Glance v2) does; check ${endpoint.settings.setting}`);
 
 /** Text of an HTML or plain error page in one line. */
 function plainSentence(page: string): string {

@@ -1,6 +1,7 @@
-import Table from 'cli-table3';
 import { fieldsOf, labelOf } from './columns.ts';
 import { UsageError } from './exit-code.ts';
+import { drawTable, type Cell } from './table.ts';
+import { widthOf } from './text-width.ts';
 
 /** The part of a process stream that is needed; `isTTY` and `columns` as in node:tty. */
 export type OutputStream = NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
@@ -13,7 +14,12 @@ export interface OutputSettings {
   /** Columns asked for with `-c`; empty: all. */
   columns: readonly string[];
   debug: boolean;
+  /** Cells of the terminal behind stdout; undefined: there is none, and nothing is wrapped or left out. */
+  width: number | undefined;
 }
+
+/** Puts the fields of a thing into sections, in which a person finds them. */
+export type Sections = (fields: readonly string[]) => string[][];
 
 /** The only way to the person: data on stdout, talk (progress, notices, errors) on stderr. */
 export class Output {
@@ -50,22 +56,29 @@ export class Output {
     this.text(JSON.stringify(value, null, 2));
   }
 
-  /** One thing: its fields by name, sorted. `tableExtras` are for the eye only: they appear in the format table alone. */
-  record(record: Row, tableExtras: Row = {}): void {
+  /**
+   * One thing: its fields by name, sorted. `tableExtras` are for the eye only: they appear in the format table alone.
+   * On a terminal a table has `sections`, and names the fields without a value in one line.
+   */
+  record(record: Row, tableExtras: Row = {}, sections?: Sections): void {
     const shown = this.settings.format === 'table' ? { ...record, ...tableExtras } : record;
     const fields = this.chooseColumns(fieldsOf([shown]), (field) => field);
     if (this.isJson) this.json(pick(shown, fields));
-    else if (this.settings.format === 'value') for (const field of fields) this.text(plainText(shown[field]));
-    else this.text(this.drawTable(['Field', 'Value'], fields.map((field) => [field, shown[field]]), true));
+    else if (this.settings.format === 'value') for (const field of fields) this.text(this.bare(shown[field]));
+    else this.text(drawTable(['Field', 'Value'], this.sectionsOf(shown, fields, sections), this.settings.width));
   }
 
-  /** A list of things, one row each. JSON members are named by the headings, as in the stock client. */
+  /**
+   * A list of things, one row each. JSON members are named by the headings, as in the stock client. On a terminal that is too
+   * narrow for so many columns the things stand below each other, with their fields as `record` has them.
+   */
   rows(rows: readonly Row[], fields: readonly string[], labels: Readonly<Record<string, string>> = {}): void {
     const label = (field: string): string => labels[field] ?? labelOf(field);
     const chosen = this.chooseColumns(fields, label);
     if (this.isJson) this.json(rows.map((row) => Object.fromEntries(chosen.map((field) => [label(field), row[field] ?? null]))));
-    else if (this.settings.format === 'value') for (const row of rows) this.text(chosen.map((field) => plainText(row[field])).join(' '));
-    else if (rows.length > 0) this.text(this.drawTable(chosen.map(label), rows.map((row) => chosen.map((field) => row[field])), false));
+    else if (this.settings.format === 'value') for (const row of rows) this.text(chosen.map((field) => this.bare(row[field])).join(' '));
+    else if (rows.length > 0) this.text(this.tableOf(rows, chosen, label));
+    else if (this.settings.width !== undefined) this.say('there are none');
   }
 
   /** A sentence for the person. */
@@ -87,6 +100,19 @@ export class Output {
     this.liveLine = live;
   }
 
+  private tableOf(rows: readonly Row[], fields: readonly string[], label: (field: string) => string): string {
+    const { width } = this.settings;
+    const table = drawTable(fields.map(label), [rows.map((row) => fields.map((field) => cellOf(row[field])))], width);
+    if (width === undefined || widthOf(table.slice(0, table.indexOf('\n'))) <= width) return table;
+    const things = rows.map((row) => Object.fromEntries(fields.map((field) => [label(field), row[field]])));
+    return drawTable(['Field', 'Value'], things.map((thing) => this.sectionsOf(thing, fields.map(label), (names) => [[...names]]).flat()), width);
+  }
+
+  /** For a program every byte as it is; for a terminal nothing that plays with it. */
+  private bare(value: unknown): string {
+    return this.stdout.isTTY ? printable(plainText(value)) : plainText(value);
+  }
+
   private chooseColumns(fields: readonly string[], label: (field: string) => string): string[] {
     const wanted = this.settings.columns;
     if (wanted.length === 0) return [...fields];
@@ -96,29 +122,23 @@ export class Output {
     return fields.filter((field) => wanted.some((column) => answersTo(field, column)));
   }
 
-  private drawTable(head: readonly string[], rows: readonly (readonly unknown[])[], wrapLast: boolean): string {
-    const cells = rows.map((row) => row.map((value) => printable(plainText(value))));
-    const columns = this.stdout.isTTY && wrapLast ? this.stdout.columns : undefined;
-    const others = Math.max(...[head, ...cells].map((row) => row[0]?.length ?? 0));
-    const lastWidth = columns === undefined ? null : Math.max(columns - others - 6, 20);
-    const widest = Math.max(0, ...cells.flatMap((row) => (row[1] ?? '').split('\n').map((line) => line.length)));
-    const table = new Table({
-      head: [...head],
-      style: { head: [], border: [] },
-      chars: ASCII_BORDER,
-      ...(lastWidth !== null && widest + 2 > lastWidth ? { colWidths: [null, lastWidth], wordWrap: true, wrapOnWordBoundary: false } : {}),
-    });
-    table.push(...cells);
-    const lines = table.toString().split('\n');
-    return [...lines.slice(0, 2), lines[0], ...lines.slice(2)].join('\n'); // cli-table3 rules off every row or none: the head is ruled off here
+  private sectionsOf(record: Row, fields: readonly string[], sections: Sections | undefined): Cell[][][] {
+    const rowOf = (field: string): Cell[] => [field, cellOf(record[field])];
+    if (this.settings.width === undefined || this.settings.columns.length > 0 || sections === undefined) return [fields.map(rowOf)];
+    const empty = fields.filter((field) => isEmpty(record[field]));
+    const filled = sections(fields.filter((field) => !empty.includes(field))).map((names) => names.map(rowOf));
+    return empty.length === 0 ? filled : [...filled, [['(without value)', empty.join(', ')]]];
   }
 }
 
-const ASCII_BORDER = {
-  top: '-', 'top-mid': '+', 'top-left': '+', 'top-right': '+',
-  bottom: '-', 'bottom-mid': '+', 'bottom-left': '+', 'bottom-right': '+',
-  left: '|', 'left-mid': '', mid: '', 'mid-mid': '', right: '|', 'right-mid': '', middle: '|',
-};
+const isEmpty = (value: unknown): boolean => value === null || value === undefined || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+
+/** Nested values stand in one line where it fits, else as JSON with a line for each member. */
+function cellOf(value: unknown): Cell {
+  const text = printable(plainText(value));
+  if (typeof value !== 'object' || value === null) return text;
+  return (width) => (width === undefined || text.length <= width ? text : printable(JSON.stringify(value, null, 2)));
+}
 
 /** As the stock client prints values outside of JSON: None, True, False; nested ones as compact JSON. */
 export function plainText(value: unknown): string {

@@ -2,7 +2,7 @@ import cliProgress from 'cli-progress';
 import type { JsonObject } from '../protocol/json.ts';
 import type { Output } from './output.ts';
 import { formatBytes, formatDuration } from './quantities.ts';
-import { bytesOf, describePhase, percent, snapshotViewOf, stateOf } from './snapshot-view.ts';
+import { bytesOf, describePhase, percent, stateOf, underWayOf } from './node-view.ts';
 
 export interface ProgressReading {
   phase: string;
@@ -14,6 +14,8 @@ export interface ProgressReading {
   secondsLeft: number | undefined;
 }
 
+const BAR_CELLS = 24;
+const NARROWEST_BAR_CELLS = 4;
 /** Rate and time left are judged over this much of the past. */
 const WINDOW_MS = 20_000;
 
@@ -24,9 +26,9 @@ export class ProgressMeter {
   private samples: { atMs: number; done: number }[] = [];
 
   observe(node: JsonObject, atMs: number): ProgressReading {
-    const view = snapshotViewOf(node);
-    const phase = view?.status === 'unfinished' ? describePhase(view) : stateOf(node);
-    const bytes = view?.status === 'unfinished' ? bytesOf(view) : undefined;
+    const view = underWayOf(node);
+    const phase = view ? describePhase(view) : stateOf(node);
+    const bytes = view ? bytesOf(view) : undefined;
     if (phase !== this.phase || (bytes && bytes.done < (this.samples.at(-1)?.done ?? 0))) this.begin(phase, atMs);
     if (bytes) this.samples.push({ atMs, done: bytes.done });
     while (this.samples.length > 2 && atMs - (this.samples[1]?.atMs ?? atMs) >= WINDOW_MS) this.samples.shift();
@@ -54,7 +56,7 @@ export class ProgressMeter {
   }
 }
 
-/** Shows a snapshot under way. `close` leaves the line free for what is said next. */
+/** Shows a snapshot, a deployment or another operation under way. `close` leaves the line free for what is said next. */
 export interface ProgressDisplay {
   show(node: JsonObject): void;
   close(): void;
@@ -101,14 +103,14 @@ class BarDisplay implements ProgressDisplay {
     const stream = output.talkStream;
     this.bar = new cliProgress.SingleBar({
       stream,
-      barsize: 24,
+      barsize: BAR_CELLS,
       barCompleteChar: '#',
       barIncompleteChar: '-',
       clearOnComplete: true,
       hideCursor: false,
       linewrap: true,
       gracefulExit: false, // Ctrl-C is handled in one place, main.ts
-      format: (options, params, payload: { reading?: ProgressReading }) => drawLine(title, payload.reading, cliProgress.Format.BarFormat(params.progress, options), stream.columns ?? 80),
+      format: (options, params, payload: { reading?: ProgressReading }) => drawLine(title, payload.reading, (barsize) => cliProgress.Format.BarFormat(params.progress, { ...options, barsize }), stream.columns ?? 80),
     });
     output.setLiveLine(true);
     this.bar.start(1, 0, {});
@@ -126,10 +128,17 @@ class BarDisplay implements ProgressDisplay {
   }
 }
 
-function drawLine(title: string, reading: ProgressReading | undefined, bar: string, columns: number): string {
+/** On a narrow terminal the title and then the bar give way to the numbers. */
+function drawLine(title: string, reading: ProgressReading | undefined, drawBar: (cells: number) => string, columns: number): string {
   if (!reading) return title;
-  const parts = reading.bytes ? [`[${bar}] ${percent(reading.bytes)} %`, ...describeBytes(reading)] : [formatDuration(Math.floor(reading.phaseSeconds))];
-  return `${title}  ${reading.phase}  ${parts.join('  ')}`.slice(0, Math.max(columns - 1, 20));
+  const room = Math.max(columns - 1, 20);
+  const { phase, bytes } = reading;
+  if (!bytes) return `${title}  ${phase}  ${formatDuration(Math.floor(reading.phaseSeconds))}`.slice(0, room);
+  const numbers = [`${percent(bytes)} %`, ...describeBytes(reading)].join('  ');
+  const roomForBar = (words: string): number => room - `${words}  [] ${numbers}`.length;
+  const words = [`${title}  ${phase}`, phase].find((beside) => roomForBar(beside) >= NARROWEST_BAR_CELLS);
+  if (words === undefined) return `${phase}  ${numbers}`.slice(0, room);
+  return `${words}  [${drawBar(Math.min(BAR_CELLS, roomForBar(words)))}] ${numbers}`;
 }
 
 function describeBytes({ bytes, bytesPerSecond, secondsLeft }: ProgressReading): string[] {

@@ -3,8 +3,9 @@ import { segment } from './api-client.ts';
 import { UsageError, InterruptedError } from './exit-code.ts';
 import { parseNumber, type Arguments } from './arguments.ts';
 import type { CommandContext, OptionSpec } from './command.ts';
-import { stateOf } from './snapshot-view.ts';
 import { pause } from './pause.ts';
+import type { PowerState } from '../protocol/provision.ts';
+import { snapshotViewOf, stateOf } from './node-view.ts';
 
 export interface WaitSettings {
   /** 0: no limit. */
@@ -33,12 +34,37 @@ export function readWait(args: Arguments): WaitSettings | undefined {
   return { timeoutMs: seconds === '' ? 0 : parseNumber(seconds, '--wait', 0) * 1000, pollMs: pollSeconds * 1000 };
 }
 
+/** What a look at the node says of the operation that is waited for; undefined: it goes on. */
+export type Verdict = (node: JsonObject) => 'reached' | 'failed' | undefined;
+
+/** Until the node is in state `target`. Failed: a failure state (ends in ` failed`, or is `error`), or another state in which nothing is under way. */
+export const untilState =
+  (target: string): Verdict =>
+  (node) =>
+    node.provision_state === target ? 'reached' : isFailureState(stateOf(node)) || !node.target_provision_state ? 'failed' : undefined;
+
+/** Until nothing is under way any more: neither an operation nor the way back of a server to its own disk, which is tried again after a failure. */
+export const untilSettled: Verdict = (node) => {
+  if (stateOf(node) === 'error') return 'failed';
+  const isOnItsWayBack = ['pending', 'failed'].includes(snapshotViewOf(node)?.boot_back ?? '');
+  const isUnderWay = (!isFailureState(stateOf(node)) && Boolean(node.target_provision_state)) || Boolean(node.reservation) || isOnItsWayBack;
+  return isUnderWay ? undefined : 'reached';
+};
+
+/** Until a failed snapshot is left behind: nothing is under way, and the node is active. */
+export const untilLeftBehind: Verdict = (node) => (untilSettled(node) === 'reached' && stateOf(node) !== 'active' ? 'failed' : untilSettled(node));
+
+/** Until no change of the power is under way. Failed: it is not as wanted, or is so only because it never changed: a request clears `last_error`, its failure sets it. */
+export const untilPower =
+  (wanted: PowerState): Verdict =>
+  (node) =>
+    node.target_power_state ? undefined : node.power_state === wanted && !node.last_error ? 'reached' : 'failed';
+
 /**
- * Looks at the node until it is in state `target`. Failed: a failure state (ends in ` failed`, or is `error`), or
- * another state in which nothing is under way. The time limit also cuts a request that hangs.
+ * Looks at the node until there is a verdict. The time limit also cuts a request that hangs.
  * @throws InterruptedError on Ctrl-C, CommandFailure when the node cannot be read any more.
  */
-export async function waitForState({ api, signal }: CommandContext, ident: string, target: string, settings: WaitSettings, onLook?: (node: JsonObject) => void): Promise<WaitOutcome> {
+export async function waitFor({ api, signal }: CommandContext, ident: string, verdict: Verdict, settings: WaitSettings, onLook?: (node: JsonObject) => void): Promise<WaitOutcome> {
   const startedAt = Date.now();
   const deadline = new AbortController();
   const timer = settings.timeoutMs > 0 ? setTimeout(() => deadline.abort(), settings.timeoutMs) : undefined;
@@ -47,10 +73,10 @@ export async function waitForState({ api, signal }: CommandContext, ident: strin
   const outcome = (result: WaitOutcome['result']): WaitOutcome => ({ result, node, durationMs: Date.now() - startedAt });
   try {
     for (;;) {
-      node = await api.getObject(`/v1/nodes/${segment(ident)}`, either);
+      node = await api.getObject(`/v1/nodes/${segment(ident)}`, { signal: either });
       onLook?.(node);
-      if (node.provision_state === target) return outcome('reached');
-      if (isFailureState(stateOf(node)) || !node.target_provision_state) return outcome('failed');
+      const result = verdict(node);
+      if (result !== undefined) return outcome(result);
       await pause(settings.pollMs, either);
     }
   } catch (error) {

@@ -49,7 +49,7 @@ export function createAgentClient(given: Partial<AgentClientOptions> = {}): Agen
     async start(node, name, params, signal) {
       const agent = connect(node, options, secretsOf(params));
       const commandName = name.slice(name.indexOf('.') + 1);
-      return repeat(options, signal, async () => {
+      const attempt = async (): Promise<CommandReport> => {
         let reply: AxiosResponse<unknown>;
         try {
           reply = await agent.request('POST', '/v1/commands/', signal, { body: { name, params }, query: { wait: 'false' } });
@@ -66,7 +66,8 @@ export function createAgentClient(given: Partial<AgentClientOptions> = {}): Agen
           throw new LostReplyError(agent.describe(reply, `does not start ${name}`), { status: reply.status });
         }
         throw new OperationFailedError(agent.describe(reply, `refuses ${name}`), { status: reply.status });
-      });
+      };
+      return repeat(options, signal, attempt);
     },
 
     async status(node, commandId, signal) {

@@ -1,26 +1,27 @@
 import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Logger } from '../protocol/log.ts';
 import { GlanceClient } from '../image-service/client.ts';
 import { createImageServer } from '../image-service/embedded/server.ts';
-import { noToken, staticToken, type TokenProvider } from '../image-service/token-provider.ts';
 import { Share } from '../webdav/share.ts';
 import { createAgentClient } from './agent-client.ts';
 import { createAdminApp } from './api/admin-app.ts';
-import { httpBasic, noAuth } from './api/authentication.ts';
 import { createProvisioningApp } from './api/provisioning-app.ts';
+import { apiAuthentication, imageAccess } from './app-authentication.ts';
+import { dutiesOf, limitsOf, milliseconds, operationLimitsOf, readNamedFile, timesOf } from './app-settings.ts';
 import { ensureCertificate } from './certificates.ts';
 import type { Config } from './config.ts';
 import { openDatabase, type Database } from './db/database.ts';
+import { hashCredential } from './drivers/credential.ts';
+import { createDirectDeploy } from './drivers/deploy/direct.ts';
+import type { DeployImages } from './drivers/deployment.ts';
 import { createHardwareRegistry } from './drivers/hardware.ts';
-import type { SnapshotLimits } from './drivers/interfaces.ts';
 import { createAgentSnapshotDriver } from './drivers/snapshot/agent.ts';
-import { hashCredential } from './drivers/snapshot/stream-command.ts';
-import { Listener } from './listener.ts';
 import { ownDirectory } from './directory-ownership.ts';
+import { createDeployImages, type DeployImagesOptions } from './images/deploy-images.ts';
+import { Listener } from './listener.ts';
 import { BackgroundWork } from './workflow/background-work.ts';
 import { ConductorWorkflow } from './workflow/conductor-workflow.ts';
-import type { WorkflowTimes } from './workflow/parts.ts';
 
 export interface RunningConductor {
   urls: { api: string; provisioning: string; imageService: string };
@@ -28,10 +29,10 @@ export interface RunningConductor {
   close(): Promise<void>;
 }
 
-/** Where the share is mounted on the provisioning listener. */
+/** Where the share and the images for machines are mounted on the provisioning listener. */
 const SHARE_PATH = '/snapshots';
+const IMAGES_PATH = '/images';
 const CONDUCTOR_TOUCH_MS = 10_000;
-
 
 /**
  * Wires and starts a conductor. Sockets are bound first, so that a wrong address is known before anything is touched, and
@@ -56,28 +57,35 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
   closers.push(await ownDirectory(config.state_directory));
   const admin = await bind(config, 'api', closers);
   const provisioning = await bind(config, 'provisioning', closers);
-  const imageServiceUrl = config.image_service.url ?? (await startEmbeddedImageService(config, log, closers));
+  const imageService = await imageAccess(config, () => startEmbeddedImageService(config, log, closers));
+  const auth = await apiAuthentication(config, log);
 
   const db = await openDatabase({ path: join(config.state_directory, 'metalshot.sqlite') });
   closers.push(() => db.close());
   const images = new GlanceClient({
-    url: imageServiceUrl,
-    token: await imageToken(config),
+    url: imageService.url,
+    token: imageService.token,
     timeoutMs: milliseconds(config.image_service.timeout_s),
-    ...(config.image_service.ca_file === undefined ? {} : { ca: await readFile(config.image_service.ca_file, 'utf8') }),
+    ...(config.image_service.ca_file === undefined ? {} : { ca: await readNamedFile('image_service.ca_file', config.image_service.ca_file) }),
     log,
   });
   const limits = limitsOf(config);
+  const forMachines = (path: string): { publicUrl: string; ca?: string } => ({
+    publicUrl: new URL(path, config.provisioning.advertise_url ?? provisioning.listener.url).href,
+    ...(provisioning.certificate === undefined ? {} : { ca: provisioning.certificate }),
+  });
   const share = new Share({
     directory: config.snapshot.spool_directory ?? join(config.state_directory, 'spool'),
-    publicUrl: new URL(SHARE_PATH, config.provisioning.advertise_url ?? provisioning.listener.url).href,
-    ...(provisioning.certificate === undefined ? {} : { ca: provisioning.certificate }),
+    ...forMachines(SHARE_PATH),
     credentials: { snapshotOf: (username, password) => snapshotOfCredential(db, username, password) },
     reserveBytes: config.snapshot.spool_reserve_bytes,
     log,
   });
   closers.push(() => share.close());
-  const hardware = createHardwareRegistry({ enabled: config.enabled_hardware_types, services: { agentSnapshot: createAgentSnapshotDriver({ share, images, limits }) } });
+  const deployImages = createDeployImages({ ...(await deployImagesOptions(config)), ...forMachines(IMAGES_PATH), images, credentials: (username, password) => operationOfCredential(db, username, password), log });
+  closers.push(() => deployImages.close());
+  const services = { agentSnapshot: createAgentSnapshotDriver({ share, images, limits }), directDeploy: createDirectDeploy(deployImages) };
+  const hardware = createHardwareRegistry({ enabled: config.enabled_hardware_types, services });
   closers.push(() => hardware.close());
   const background = new BackgroundWork(log);
   closers.push(() => background.stop());
@@ -89,7 +97,10 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
     images,
     agent: createAgentClient({ timeoutMs: milliseconds(config.conductor.agent_timeout_s) }),
     times: timesOf(config),
+    duties: dutiesOf(config),
     limits,
+    operationLimits: operationLimitsOf(config),
+    automatedClean: config.deploy.automated_clean,
     maxConcurrentCaptures: config.snapshot.max_concurrent,
     background,
     log,
@@ -97,21 +108,18 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
 
   const registration = { hostname: config.host, conductorGroup: config.conductor_group, drivers: hardware.names() };
   await db.conductors.register(registration);
-  const known = new Set((await db.snapshots.unfinished()).map((snapshot) => snapshot.uuid));
-  const orphans = await share.removeOrphans(known);
-  if (orphans.length > 0) log.warn({ orphans }, 'intermediate images without a snapshot were removed');
+  await removeOrphans(db, share, deployImages, log);
   await workflow.start();
   background.every('touch the conductor record', CONDUCTOR_TOUCH_MS, () => db.conductors.touch(config.host));
 
   const parts = { db, workflow, hardware, config: { conductorName: config.host, conductorGroup: config.conductor_group }, log };
-  const auth = config.api.auth === 'http_basic' && config.api.http_basic_file !== undefined ? httpBasic(config.api.http_basic_file) : noAuth();
   admin.listener.serve(createAdminApp({ ...parts, auth }));
-  provisioning.listener.serve(createProvisioningApp({ ...parts, share: { path: SHARE_PATH, handler: share.handler } }));
+  provisioning.listener.serve(createProvisioningApp({ ...parts, mounts: [{ path: SHARE_PATH, handler: share.handler }, { path: IMAGES_PATH, handler: deployImages.handler }] }));
   closers.push(async () => {
     await admin.listener.close(); // nobody is answered by what is being taken apart
     await provisioning.listener.close();
   });
-  return { api: admin.listener.url, provisioning: provisioning.listener.url, imageService: imageServiceUrl };
+  return { api: admin.listener.url, provisioning: provisioning.listener.url, imageService: imageService.shownUrl };
 }
 
 async function bind(config: Config, section: 'api' | 'provisioning', closers: (() => Promise<void>)[]): Promise<{ listener: Listener; certificate: string | undefined }> {
@@ -138,40 +146,35 @@ async function startEmbeddedImageService(config: Config, log: Logger, closers: (
   return listener.url;
 }
 
-async function imageToken(config: Config): Promise<TokenProvider> {
-  const { token, token_file: file } = config.image_service;
-  if (token !== undefined) return staticToken(token);
-  return file === undefined ? noToken : staticToken((await readFile(file, 'utf8')).trim());
-}
-
 /** The share's password opens one snapshot only, and only while it is unfinished. */
 async function snapshotOfCredential(db: Database, username: string, password: string): Promise<string | null> {
   const snapshot = await db.snapshots.byCredentialHash(hashCredential(password));
   return snapshot?.uuid === username ? snapshot.uuid : null;
 }
 
-const milliseconds = (seconds: number): number => Math.round(seconds * 1000);
+/** So does the password with which a machine reads its image. */
+async function operationOfCredential(db: Database, username: string, password: string): Promise<string | null> {
+  const operation = await db.operations.byCredentialHash(hashCredential(password));
+  return operation?.uuid === username ? operation.uuid : null;
+}
 
-const limitsOf = ({ conductor, snapshot }: Config): SnapshotLimits => ({
-  softPowerOffTimeoutMs: milliseconds(conductor.soft_power_off_timeout_s),
-  powerTimeoutMs: milliseconds(conductor.power_timeout_s),
-  captureTimeoutMs: milliseconds(snapshot.capture_timeout_s),
-  stallTimeoutMs: milliseconds(snapshot.stall_timeout_s),
-  uploadTimeoutMs: milliseconds(snapshot.upload_timeout_s),
-  uploadAttempts: snapshot.upload_attempts,
-  uploadRetryPauseMs: milliseconds(snapshot.upload_retry_pause_s),
-  requeueTimeoutMs: milliseconds(snapshot.requeue_timeout_s),
-  maxImageBytes: snapshot.max_image_bytes,
-  spoolReserveBytes: snapshot.spool_reserve_bytes,
+const deployImagesOptions = async ({ state_directory: stateDirectory, deploy }: Config): Promise<Pick<DeployImagesOptions, 'directory' | 'limits' | 'fileRoots' | 'allowedNetworks' | 'sourceCa'>> => ({
+  directory: resolve(deploy.image_directory ?? join(stateDirectory, 'deploy-images')),
+  limits: {
+    maxImageBytes: deploy.max_image_bytes,
+    reserveBytes: deploy.image_reserve_bytes,
+    fetchTimeoutMs: milliseconds(deploy.fetch_timeout_s),
+    fetchAttempts: deploy.fetch_attempts,
+    stallTimeoutMs: milliseconds(deploy.stall_timeout_s),
+  },
+  fileRoots: deploy.file_roots,
+  allowedNetworks: deploy.allowed_networks,
+  ...(deploy.ca_file === undefined ? {} : { sourceCa: await readNamedFile('deploy.ca_file', deploy.ca_file) }),
 });
 
-const timesOf = ({ conductor, snapshot }: Config): WorkflowTimes => ({
-  heartbeatTimeoutMs: milliseconds(conductor.heartbeat_timeout_s),
-  callbackTimeoutMs: milliseconds(conductor.callback_timeout_s),
-  checkIntervalMs: milliseconds(conductor.check_interval_s),
-  pollIntervalMs: milliseconds(snapshot.poll_interval_s),
-  lockAttempts: conductor.lock_attempts,
-  lockRetryIntervalMs: milliseconds(conductor.lock_retry_interval_s),
-  bootBackRetryMs: milliseconds(conductor.boot_back_retry_s),
-  bootBackRetryMaxMs: milliseconds(conductor.boot_back_retry_max_s),
-});
+/** Files of work that had ended when the conductor died. */
+async function removeOrphans(db: Database, share: Share, deployImages: DeployImages, log: Logger): Promise<void> {
+  const snapshots = await share.removeOrphans(new Set((await db.snapshots.unfinished()).map(({ uuid }) => uuid)));
+  const images = await deployImages.removeOrphans(new Set((await db.operations.unfinished()).map(({ uuid }) => uuid)));
+  if (snapshots.length + images.length > 0) log.warn({ snapshots, images }, 'images that belong to no work any more were removed');
+}

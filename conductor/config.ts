@@ -10,6 +10,40 @@ const port = z.number().int().min(0).max(65_535);
 const seconds = z.number().positive().max(400_000);
 const tls = z.union([z.enum(['none', 'self-signed']), z.strictObject({ certificate: z.string(), key: z.string() })]);
 const GIB = 1024 ** 3;
+/** Credentials for Keystone v3: a user with a project, or an application credential. */
+const keystone = z.strictObject({
+  /** For example https://keystone.example/v3 */
+  auth_url: z.url({ protocol: /^https?$/ }),
+  username: z.string().optional(),
+  password: z.string().optional(),
+  password_file: z.string().optional(),
+  user_domain_name: z.string().default('Default'),
+  project_name: z.string().optional(),
+  project_domain_name: z.string().default('Default'),
+  application_credential_id: z.string().optional(),
+  application_credential_secret: z.string().optional(),
+  application_credential_secret_file: z.string().optional(),
+  region: z.string().optional(),
+  interface: z.enum(['public', 'internal', 'admin']).default('public'),
+  ca_file: z.string().optional(),
+  timeout_s: seconds.default(30),
+}).superRefine((section, context) => {
+  for (const [key, problem] of credentialProblems(section)) context.addIssue({ code: 'custom', path: [key], message: problem });
+});
+export type KeystoneConfig = z.infer<typeof keystone>;
+
+/** Exactly one kind of credentials, whole. */
+function credentialProblems(section: Readonly<Partial<Record<string, unknown>>>): [key: string, problem: string][] {
+  const has = (key: string): boolean => section[key] !== undefined;
+  const byPassword = ['username', 'password', 'password_file', 'project_name'];
+  const ofApplication = ['application_credential_id', 'application_credential_secret', 'application_credential_secret_file'];
+  const foreign = byPassword.filter(has);
+  if (ofApplication.some(has) && foreign.length > 0) return foreign.map((key) => [key, 'expected either a user with a password or an application credential, found both']);
+  const [identity, secret] = ofApplication.some(has) ? [['application_credential_id'], 'application_credential_secret'] : [['username', 'project_name'], 'password'];
+  const missing = identity.filter((key) => !has(key)).map((key): [string, string] => [key, 'required']);
+  if (has(secret) === has(`${secret}_file`)) missing.push([`${secret}_file`, has(secret) ? `expected ${secret} or ${secret}_file, found both` : `required: the file that holds the secret (or ${secret})`]);
+  return missing;
+}
 
 /** Every key of the configuration, with its default. Durations are seconds, sizes bytes. */
 export const configSchema = z.strictObject({
@@ -24,9 +58,11 @@ export const configSchema = z.strictObject({
       host: z.string().default('127.0.0.1'),
       port: port.default(6385),
       tls: tls.default('none'),
-      auth: z.enum(['noauth', 'http_basic']).default('noauth'),
+      auth: z.enum(['noauth', 'http_basic', 'keystone']).default('noauth'),
       /** htpasswd file with bcrypt hashes (`htpasswd -B`), for http_basic. */
       http_basic_file: z.string().optional(),
+      /** The service user that asks Keystone about callers' tokens, for keystone. */
+      keystone: keystone.optional(),
     })
     .prefault({}),
   provisioning: z
@@ -45,6 +81,8 @@ export const configSchema = z.strictObject({
       /** A fixed X-Auth-Token, or the name of a file that holds it. */
       token: z.string().optional(),
       token_file: z.string().optional(),
+      /** Tokens are asked of Keystone, and made anew before they end; without `url` the endpoint is that of its catalog. */
+      keystone: keystone.optional(),
       ca_file: z.string().optional(),
       timeout_s: seconds.default(60),
       embedded: z.strictObject({ host: z.string().default('127.0.0.1'), port: port.default(9292) }).prefault({}),
@@ -67,6 +105,38 @@ export const configSchema = z.strictObject({
       boot_back_retry_s: seconds.default(15),
       boot_back_retry_max_s: seconds.default(600),
       agent_timeout_s: seconds.default(60),
+      /** How often every node's power state is asked for; 0: never. */
+      power_sync_interval_s: z.number().nonnegative().max(400_000).default(60),
+      /** Failures in a row after which a node is put into maintenance with the fault `power failure`. */
+      power_sync_attempts: z.number().int().positive().default(3),
+      /** What a power state that nobody asked for means: it is taken over, or the recorded one is brought about again. */
+      force_power_state: z.boolean().default(false),
+      /** A conductor that has not been seen for so long is dead: its locks are taken back. */
+      conductor_timeout_s: seconds.default(60),
+    })
+    .prefault({}),
+  deploy: z
+    .strictObject({
+      /** Whether a node is cleaned on its way to `available`, where the node itself does not say. */
+      automated_clean: z.boolean().default(true),
+      /** Fetched images; default: below the state directory. */
+      image_directory: z.string().optional(),
+      /** Largest image that is fetched, and largest disk that it may become. */
+      max_image_bytes: z.number().int().positive().default(1024 * GIB),
+      /** What the file system of fetched images must keep free. */
+      image_reserve_bytes: z.number().int().nonnegative().default(2 * GIB),
+      /** Directories from which `file:` images may be taken. */
+      file_roots: z.array(z.string()).default([]),
+      /** Networks (CIDR) of which image URLs may be taken although they are loopback, link-local, the conductor's own or otherwise special. */
+      allowed_networks: z.array(z.union([z.cidrv4(), z.cidrv6()])).default([]),
+      /** PEM of authorities of https servers of image URLs, besides the public ones that Node.js brings along. */
+      ca_file: z.string().optional(),
+      fetch_timeout_s: seconds.default(4 * 3600),
+      fetch_attempts: z.number().int().positive().default(5),
+      write_timeout_s: seconds.default(4 * 3600),
+      clean_timeout_s: seconds.default(3600),
+      /** Without any progress for so long a deployment fails. */
+      stall_timeout_s: seconds.default(300),
     })
     .prefault({}),
   snapshot: z
@@ -116,8 +186,14 @@ export function parseConfig(document: unknown, source: string): Config {
   if (config.api.auth === 'http_basic' && config.api.http_basic_file === undefined) {
     throw new InvalidParameterError(`api.http_basic_file: required with api.auth: http_basic (a file of user:bcrypt-hash lines, made by "htpasswd -B")`);
   }
+  if ((config.api.auth === 'keystone') !== (config.api.keystone !== undefined)) {
+    throw new InvalidParameterError(`api.${config.api.keystone ? 'auth: keystone is required with api.keystone, which otherwise protects nothing' : 'keystone: required with api.auth: keystone (auth_url and the credentials of a service user that may ask about tokens)'}`);
+  }
+  if (config.image_service.keystone && (config.image_service.token ?? config.image_service.token_file) !== undefined) {
+    throw new InvalidParameterError(`image_service.${config.image_service.token === undefined ? 'token_file' : 'token'}: not with image_service.keystone, which makes the tokens`);
+  }
   if (exposed && (config.api.auth === 'noauth' || config.api.tls === 'none')) {
-    throw new InvalidParameterError(`api.host: ${config.api.host} is beyond loopback, where the admin API is served only with authentication and TLS: set api.auth: http_basic and api.tls: self-signed (or your certificate), or bind to 127.0.0.1`);
+    throw new InvalidParameterError(`api.host: ${config.api.host} is beyond loopback, where the admin API is served only with authentication and TLS: set api.auth: http_basic or keystone, and api.tls: self-signed (or your certificate), or bind to 127.0.0.1`);
   }
   const advertised = config.provisioning.advertise_url;
   if (advertised !== undefined && (!['http:', 'https:'].includes(new URL(advertised).protocol) || new URL(advertised).pathname !== '/')) {

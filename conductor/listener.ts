@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { InvalidParameterError } from '../protocol/errors.ts';
+import { takeOriginForm } from './request-target.ts';
 
 export interface ListenerOptions {
   /** Name of its configuration section, for errors. */
@@ -22,6 +23,7 @@ export class Listener {
     this.#server = server;
     this.url = url;
     server.on('request', (request, response) => {
+      takeOriginForm(request);
       if (this.#application) this.#application(request, response);
       else response.writeHead(503, { 'Retry-After': '1', 'Content-Type': 'text/plain' }).end('The conductor is starting.\n');
     });

@@ -5,6 +5,7 @@ import { InvalidParameterError, MetalshotError, messageOf } from '../protocol/er
 import { createLogger } from '../protocol/log.ts';
 import { startConductor } from './app.ts';
 import { loadConfig } from './config.ts';
+import { shownConfig } from './shown-config.ts';
 
 /** Exit codes: 0 stopped on a signal, 2 wrong arguments or configuration, 1 anything else. */
 async function main(): Promise<void> {
@@ -12,7 +13,7 @@ async function main(): Promise<void> {
     .scriptName('metalshot-conductor')
     .usage('$0 [--config FILE]\n\nRuns the conductor: admin API, provisioning listener with the WebDAV share, and the embedded image service unless one is configured.')
     .option('config', { type: 'string', describe: 'YAML file with the configuration; all keys are in docs/configuration.md', requiresArg: true })
-    .option('check', { type: 'boolean', default: false, describe: 'read and validate the configuration, print it with all defaults, and exit' })
+    .option('check', { type: 'boolean', default: false, describe: 'read and validate the configuration, print it with all defaults (secrets as ******), and exit' })
     .epilogue(
       'Every key can also be set in the environment, over the file: METALSHOT_API__PORT=6390 sets api.port, METALSHOT_ENABLED_HARDWARE_TYPES="[redfish, fake-hardware]" a list (values are YAML).\n\n' +
         'Defaults: API on http://127.0.0.1:6385, provisioning on https://127.0.0.1:6386, image service on http://127.0.0.1:9292, state in ./var.\n\n' +
@@ -28,7 +29,7 @@ async function main(): Promise<void> {
     .parseAsync();
   const config = await loadConfig(argv.config, process.env);
   if (argv.check) {
-    process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(shownConfig(config), null, 2)}\n`);
     return;
   }
   const log = createLogger('conductor', config.log_level);

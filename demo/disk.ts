@@ -1,5 +1,5 @@
 import { mkdir, open, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { runProgram, SYSTEM_PATH } from '../protocol/program.ts';
 import { writeBootRecord } from './boot-record.ts';
 import { fillDirectory, writePseudoRandom } from './disk-content.ts';
@@ -26,6 +26,8 @@ export interface DiskOptions {
   sizeBytes: number;
   /** Part of the demo's content; see fillDirectory. */
   share?: number;
+  /** Text files besides, by path. */
+  files?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
@@ -34,7 +36,7 @@ export interface DiskOptions {
  * files, boot code in sector 0, and blocks of a deleted file. Nothing is mounted and no device is used.
  * @throws OperationFailedError of the tools.
  */
-export async function buildDisk(directory: string, { sizeBytes, share = 1, signal }: DiskOptions): Promise<Disk> {
+export async function buildDisk(directory: string, { sizeBytes, share = 1, files = {}, signal }: DiskOptions): Promise<Disk> {
   const path = join(directory, 'disk.img');
   const source = join(directory, 'content');
   const fileSystem = { offsetBytes: 2 * MIB, sizeBytes: sizeBytes - 3 * MIB };
@@ -42,6 +44,10 @@ export async function buildDisk(directory: string, { sizeBytes, share = 1, signa
 
   await mkdir(source);
   await fillDirectory(source, { share, signal });
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(source, name)), { recursive: true });
+    await writeFile(join(source, name), text);
+  }
   const content = await listTree({ directory: source, workDirectory: directory, signal });
   await writePseudoRandom(join(source, 'deleted-garbage'), GARBAGE_BYTES * share, 'garbage', signal);
 

@@ -8,6 +8,7 @@ import { IMAGE_PATCH_TYPE, type Image } from '../protocol/image.ts';
 import type { Logger } from '../protocol/log.ts';
 import { receiveData, type Downloaded } from './download.ts';
 import { readableError } from './error-text.ts';
+import { digestOf } from './image-digest.ts';
 import { openExchange } from './exchange.ts';
 import { imagePath, normalizeEndpoint } from './image-path.ts';
 import type { TokenProvider } from './token-provider.ts';
@@ -16,8 +17,8 @@ import { verifyUploaded, type ExpectedImage } from './verify-uploaded.ts';
 import { uploadFailure, type StatusAfter } from './upload-failure.ts';
 
 export interface GlanceClientOptions {
-  /** Endpoint of a Glance v2 API, with or without `/v2`. */
-  url: string;
+  /** Endpoint of a Glance v2 API, with or without `/v2`; as a function when it is only known once it is asked for, as in a catalog. */
+  url: string | (() => Promise<string>);
   token: TokenProvider;
   /** Milliseconds for a request that carries no image data. */
   timeoutMs: number;
@@ -37,9 +38,13 @@ export interface TransferOptions<S = AbortSignal | undefined> {
   onProgress?: (bytes: number) => void;
 }
 
+/** A name as a step of a JSON pointer (RFC 6901). */
+const pointerStep = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
 /** How often an image is read while it is waited for. */
 const POLL_INTERVAL_MS = 200;
 const PAGE_SIZE = 100;
+/** How long the token of an upload or download should live. */
+const TRANSFER_TOKEN_LIFE_MS = 4 * 3_600_000;
 
 /**
  * A client of the image service (Glance API v2). Every method may be called again. Errors: InvalidParameterError for a
@@ -47,14 +52,12 @@ const PAGE_SIZE = 100;
  * the service cannot be reached or fails, OperationFailedError for everything else; the status is in `data.status`.
  */
 export class GlanceClient {
-  readonly url: string;
   readonly #options: GlanceClientOptions;
   readonly #http: AxiosInstance;
 
   constructor(options: GlanceClientOptions) {
-    this.url = normalizeEndpoint(options.url);
     this.#options = options;
-    this.#http = createHttpClient({ baseURL: this.url, timeoutMs: options.timeoutMs, ca: options.ca, insecure: options.insecure });
+    this.#http = createHttpClient({ timeoutMs: options.timeoutMs, ca: options.ca, insecure: options.insecure });
   }
 
   /** Project of our own token; null without authentication. */
@@ -79,7 +82,7 @@ export class GlanceClient {
       if (!Array.isArray(found)) throw this.#notGlance('list images', page);
       images.push(...found.map((one) => this.#image(one)));
       // Only the query of `next`: its host and path are ours to know, not the service's to choose.
-      query = found.length > 0 && typeof next === 'string' ? new URL(next, this.url).searchParams : undefined;
+      query = found.length > 0 && typeof next === 'string' ? new URL(next, 'http://image-service').searchParams : undefined;
     }
     return images.slice(0, limit);
   }
@@ -101,6 +104,20 @@ export class GlanceClient {
     this.#accept(await this.#call('PATCH', imagePath(imageId), { body: operations, type: IMAGE_PATCH_TYPE, signal }), 200, `set the formats of image ${imageId}`);
   }
 
+  /**
+   * Sets properties that the image does not have or has with other values, custom ones or its own; allowed on an active
+   * image. All equal already: no change is asked for. @throws NotFoundError when there is no such image.
+   */
+  async setProperties(imageId: string, properties: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
+    const image = await this.show(imageId, signal);
+    if (image === null) throw new NotFoundError(`Image ${imageId} could not be found.`, { image: imageId });
+    const operations = Object.entries(properties)
+      .filter(([name, value]) => !Object.hasOwn(image, name) || image[name] !== value)
+      .map(([name, value]) => ({ op: Object.hasOwn(image, name) ? 'replace' : 'add', path: `/${pointerStep(name)}`, value }));
+    if (operations.length === 0) return;
+    this.#accept(await this.#call('PATCH', imagePath(imageId), { body: operations, type: IMAGE_PATCH_TYPE, signal }), 200, `set properties of image ${imageId}`);
+  }
+
   /** Bars everybody but administrators from the image's data. Already deactivated: fine. */
   async deactivate(imageId: string, signal?: AbortSignal): Promise<void> {
     this.#accept(await this.#call('POST', imagePath(imageId, '/actions/deactivate'), { signal }), 204, `deactivate image ${imageId}`);
@@ -116,13 +133,11 @@ export class GlanceClient {
     const found = (await stat(path)).size;
     if (sizeBytes <= 0 || found !== sizeBytes) throw new OperationFailedError(`${path} holds ${found} bytes, expected ${sizeBytes}: nothing was uploaded to image ${imageId}`, { image: imageId, status: null, retryable: false });
     const { stallTimeoutMs = 120_000, answerTimeoutMs = 600_000, log } = this.#options;
-    const request = openExchange({ ...this.#options, url: this.url }, 'PUT', target, {
-      ...(await this.#credentials()),
-      'Content-Type': 'application/octet-stream',
-      'Content-Length': sizeBytes,
-      Expect: '100-continue',
-    });
-    const outcome = await sendFile(request, path, sizeBytes, { signal, onProgress, stallTimeoutMs, answerTimeoutMs }).catch((error: unknown) => (error instanceof Error ? error : new Error(messageOf(error))));
+    const url = await this.#url();
+    const outcome = await this.#authorized(async (credentials) => {
+      const request = openExchange({ ...this.#options, url }, 'PUT', target, { ...credentials, 'Content-Type': 'application/octet-stream', 'Content-Length': sizeBytes, Expect: '100-continue' });
+      return sendFile(request, path, sizeBytes, { signal, onProgress, stallTimeoutMs, answerTimeoutMs }).catch((error: unknown) => (error instanceof Error ? error : new Error(messageOf(error))));
+    }, TRANSFER_TOKEN_LIFE_MS);
     if (!(outcome instanceof Error) && outcome.status >= 200 && outcome.status < 300) return;
     const after = await this.#readAfter(imageId);
     const failure = uploadFailure(imageId, outcome, after.status);
@@ -133,17 +148,18 @@ export class GlanceClient {
 
   /**
    * Streams the image's data into `destination` and compares size and digest with the image's own.
-   * @throws OperationFailedError when they differ: what was written must then be thrown away.
+   * @throws OperationFailedError when they differ (`data.damaged`): what was written must then be thrown away.
    */
   async download(imageId: string, destination: Writable, options: Partial<TransferOptions> = {}): Promise<Downloaded> {
     const image = await this.show(imageId, options.signal);
     if (image === null) throw new NotFoundError(`Image ${imageId} could not be found.`, { image: imageId });
-    if (image.os_hash_algo === null || image.size === null) throw new OperationFailedError(`Image ${imageId} has no data: it is ${image.status}`, { image: imageId, imageStatus: image.status });
+    const digest = digestOf(image);
+    if (digest === null || image.size === null) throw new OperationFailedError(`Image ${imageId} has no data: it is ${image.status}`, { image: imageId, imageStatus: image.status, retryable: false });
     const { stallTimeoutMs = 120_000 } = this.#options;
-    const request = openExchange({ ...this.#options, url: this.url }, 'GET', imagePath(imageId, '/file'), await this.#credentials());
-    const received = await receiveData(request, destination, { ...options, stallTimeoutMs, hashAlgo: image.os_hash_algo });
-    if (received.sizeBytes !== image.size || received.hashValue !== image.os_hash_value) {
-      throw new OperationFailedError(`The data of image ${imageId} is damaged: received ${received.sizeBytes} bytes with ${image.os_hash_algo} ${received.hashValue}, expected ${image.size} bytes with ${image.os_hash_value}`, { image: imageId });
+    const request = openExchange({ ...this.#options, url: await this.#url() }, 'GET', imagePath(imageId, '/file'), tokenHeader(await this.#options.token.token(TRANSFER_TOKEN_LIFE_MS)));
+    const received = await receiveData(request, destination, { ...options, stallTimeoutMs, hashAlgo: digest.algo });
+    if (received.sizeBytes !== image.size || received.hashValue !== digest.value) {
+      throw new OperationFailedError(`The data of image ${imageId} is damaged: received ${received.sizeBytes} bytes with ${digest.algo} ${received.hashValue}, expected ${image.size} bytes with ${digest.value}`, { image: imageId, damaged: true });
     }
     return received;
   }
@@ -183,19 +199,32 @@ export class GlanceClient {
     }
   }
 
-  async #credentials(): Promise<Record<string, string>> {
-    const token = await this.#options.token.token();
-    return token === undefined ? {} : { 'X-Auth-Token': token };
+  async #url(): Promise<string> {
+    const { url } = this.#options;
+    return normalizeEndpoint(typeof url === 'string' ? url : await url());
+  }
+
+  /** Sends with our token; when the service rejects it, once more with another one, if there is another. */
+  async #authorized<Answer extends { status: number } | Error>(send: (credentials: Record<string, string>) => Promise<Answer>, minimumLifeMs?: number): Promise<Answer> {
+    const provider = this.#options.token;
+    const token = await provider.token(minimumLifeMs);
+    const answer = await send(tokenHeader(token));
+    if (answer instanceof Error || answer.status !== 401 || token === undefined || !provider.reject) return answer;
+    provider.reject(token);
+    return send(tokenHeader(await provider.token(minimumLifeMs)));
   }
 
   async #call(method: Method, path: string, { body, type = 'application/json', signal }: { body?: unknown; type?: string; signal?: AbortSignal }): Promise<AxiosResponse<string>> {
-    const headers = { ...(await this.#credentials()), Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': type }) };
-    try {
-      return await this.#http.request<string>({ method, url: path, headers, signal, responseType: 'text', data: body === undefined ? undefined : JSON.stringify(body) });
-    } catch (error) {
-      if (signal?.aborted) throw new OperationFailedError(`${method} ${path} was stopped on request`, { stopped: true }, signal.reason);
-      throw new TemporarilyUnavailableError(`The image service cannot be reached: ${describeHttpFailure(error)}`, { status: null, retryable: true }, error);
-    }
+    const url = (await this.#url()) + path;
+    return this.#authorized(async (credentials) => {
+      const headers = { ...credentials, Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': type }) };
+      try {
+        return await this.#http.request<string>({ method, url, headers, signal, responseType: 'text', data: body === undefined ? undefined : JSON.stringify(body) });
+      } catch (error) {
+        if (signal?.aborted) throw new OperationFailedError(`${method} ${path} was stopped on request`, { stopped: true }, signal.reason);
+        throw new TemporarilyUnavailableError(`The image service cannot be reached: ${describeHttpFailure(error)}`, { status: null, retryable: true }, error);
+      }
+    });
   }
 
   /** The document of an expected answer; anything else becomes the error that the class promises. */
@@ -226,6 +255,8 @@ export class GlanceClient {
   }
 
   #notGlance(action: string, found: unknown, cause?: unknown): OperationFailedError {
-    return new OperationFailedError(`The image service did not ${action}: expected a document of the Glance v2 API from ${this.url}, found ${String(JSON.stringify(found)).slice(0, 120)}; check its URL`, {}, cause);
+    return new OperationFailedError(`The image service did not ${action}: expected a document of the Glance v2 API${typeof this.#options.url === 'string' ? ` from ${this.#options.url}` : ''}, found ${String(JSON.stringify(found)).slice(0, 120)}; check its URL`, {}, cause);
   }
 }
+
+const tokenHeader = (token: string | undefined): Record<string, string> => (token === undefined ? {} : { 'X-Auth-Token': token });

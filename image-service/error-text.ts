@@ -1,5 +1,8 @@
 /** Characters of a refusal that are shown. */
 const TEXT_LIMIT = 300;
+/** Of strangers' text that is looked through: to find where a page's text begins, and of that text. */
+const PAGE_LIMIT = 64 * 1024;
+const MARKUP_LIMIT = 4 * 1024;
 
 /**
  * One readable line of an error body. Glance answers with HTML, JSON or plain text, depending on version, proxy and
@@ -28,8 +31,11 @@ function messageOfJson(body: string): string | undefined {
 
 const withoutMarkup = (text: string): string =>
   text
-    .replace(/<(head|script|style)[\s>][\s\S]*?<\/\1>/gi, '')
-    .replace(/<[a-z/!][^>]*>/gi, '\n')
+    .slice(0, PAGE_LIMIT)
+    // to the end where it is not closed: a pattern that fails there would be tried anew at each of its beginnings
+    .replace(/<(head|script|style)[\s>][\s\S]*?(?:<\/\1>|(?=<body[\s>])|$)/gi, '')
+    .slice(0, MARKUP_LIMIT)
+    .replace(/<[a-z/!][^<>]*>/gi, '\n')
     .replace(/&#(\d+);/g, (_, code: string) => characterOf(parseInt(code, 10)))
     .replace(/&#x([0-9a-f]+);/gi, (_, code: string) => characterOf(parseInt(code, 16)))
     .replace(/&lt;/g, '<')

@@ -1,9 +1,14 @@
-/** Where the client gets the token for its requests. Keystone becomes a third implementation. */
+/** Where the client gets the token for its requests. */
 export interface TokenProvider {
-  /** The value of `X-Auth-Token`; undefined: the header is not sent. Asked before every request. */
-  token(): Promise<string | undefined>;
+  /**
+   * The value of `X-Auth-Token`; undefined: the header is not sent. Asked before every request.
+   * @param minimumLifeMs for how long the request may need it; a provider that makes tokens makes a new one rather than give one that ends before, as far as its tokens live that long.
+   */
+  token(minimumLifeMs?: number): Promise<string | undefined>;
   /** Project of the token, which is the owner of images it creates; null without authentication. */
   projectId(): Promise<string | null>;
+  /** The service has rejected this token: `token` gives another one now. Absent where there is no other. */
+  reject?(token: string): void;
 }
 
 /** For an image service without authentication. */

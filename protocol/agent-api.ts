@@ -3,6 +3,7 @@
  * and its agent speak it. Names are the wire's own (snake_case).
  */
 import { z } from 'zod';
+import { inventorySchema } from './inventory.ts';
 import type { JsonObject } from './json.ts';
 
 /** The port on which the agent serves its commands API (Ironic's `ipa-listen-port`). */
@@ -105,6 +106,8 @@ export const streamImageResultSchema = z.object({
   os_hash_value: z.string().regex(/^[0-9a-f]{128}$/),
   virtual_size_bytes: z.number().int().positive(),
   disk: capturedDiskSchema,
+  /** What else the machine has: for the image's manifest. */
+  inventory: inventorySchema.optional(),
   duration_s: z.number(),
 });
 export type StreamImageResult = z.infer<typeof streamImageResultSchema>;

@@ -21,10 +21,12 @@ export type Verb = keyof typeof VERB_EVENTS;
 /** Body of `PUT .../states/provision`; unknown arguments are refused. */
 export const provisionRequestSchema = z.strictObject({
   target: z.string(),
-  /** snapshot: UUID of the precreated image that receives the data. */
+  /** snapshot: UUID of the precreated image that receives the data; deploy and rebuild: UUID of the image to write, instead of `instance_info.image_source`. */
   image_ref: z.unknown().optional(),
-  /** snapshot: check everything that can be known beforehand, touch nothing. */
+  /** snapshot, deploy and rebuild: check everything that can be known beforehand, touch nothing. */
   dry_run: z.boolean().optional(),
+  /** deploy and rebuild: make the copy a machine of its own (machine-id, host name, SSH host keys, disk identifiers where safe). */
+  generalize: z.union([z.boolean(), z.strictObject({ hostname: z.string() })]).optional(),
   configdrive: z.unknown().optional(),
   clean_steps: z.array(z.looseObject({ interface: z.string(), step: z.string() })).nullish(),
   deploy_steps: z.array(z.unknown()).nullish(),
@@ -81,3 +83,47 @@ export const SNAPSHOT_PHASES = [
   'finished',
 ] as const;
 export type SnapshotPhase = (typeof SNAPSHOT_PHASES)[number];
+
+/** Phases of a deployment or a cleaning by the ramdisk, in order; each kind has those it needs. Stored before each begins. */
+export const OPERATION_PHASES = [
+  'fetch image',
+  'quiesce',
+  'boot configuration',
+  'power on',
+  'await ramdisk',
+  'boot device back',
+  'command',
+  'running',
+  'boot from disk',
+  'power off',
+  'finished',
+] as const;
+export type OperationPhase = (typeof OPERATION_PHASES)[number];
+export type OperationKind = 'deploy' | 'rebuild' | 'clean';
+
+/**
+ * `driver_internal_info.operation` of a node: its latest deployment, rebuild or cleaning as people and programs see it.
+ * Times are ISO 8601; durations are seconds.
+ */
+export interface OperationView {
+  uuid: string;
+  kind: OperationKind;
+  phase: string;
+  status: 'unfinished' | 'done' | 'failed';
+  requested_by: string;
+  started_at: string;
+  finished_at: string | null;
+  error: string | null;
+  /** What is being written; null for a cleaning. */
+  image_source: string | null;
+  /** What the agent does within the phase `running`. */
+  step: string | null;
+  bytes_done: number | null;
+  bytes_total: number | null;
+  disk: Record<string, unknown> | null;
+  /** Whether a byte of the disk may have changed. */
+  disk_touched: boolean;
+  /** The agent's own report at the end: boot entry, backup GPT, what generalizing changed. */
+  report: Record<string, unknown> | null;
+  duration_s: number | null;
+}

@@ -12,30 +12,39 @@ import { CommandQueue } from './commands/command-queue.ts';
 import { CommandServer } from './commands/command-server.ts';
 import { ConductorApi } from './conductor-api.ts';
 import type { AgentConfig } from './config.ts';
+import { DeployWorkspace } from './deploy/deploy-workspace.ts';
 import type { BlockDevices } from './devices/block-device.ts';
 import { createExtensions } from './extensions/registry.ts';
+import type { Hardware } from './hardware/hardware.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { registerAtConductor } from './lookup.ts';
 import { RunDirectory } from './run-directory.ts';
 
 const PORT_FILE = 'port';
 
+/** What the agent works on. */
+export interface Machine {
+  devices: BlockDevices;
+  hardware: Hardware;
+}
+
 /**
  * Runs the agent until `stopped` is aborted; then a running command is stopped and everything is released.
  * 1. remove what an earlier life left  2. serve the commands API  3. look up this machine's node  4. heartbeat.
  * @throws MetalshotError when it cannot work at all; everything is released then as well.
  */
-export async function runAgent(config: AgentConfig, devices: BlockDevices, log: Logger, stopped: AbortSignal): Promise<void> {
+export async function runAgent(config: AgentConfig, { devices, hardware }: Machine, log: Logger, stopped: AbortSignal): Promise<void> {
   const runDirectory = new RunDirectory(config.run_directory);
   const workspace = new CaptureWorkspace(runDirectory);
-  const leftovers = await workspace.clear();
+  const deployWorkspace = new DeployWorkspace(runDirectory);
+  const leftovers = [...(await workspace.clear()), ...(await recoverDisks(deployWorkspace, devices, log))];
   if (leftovers.length > 0) log.warn({ leftovers }, 'removed what an earlier agent had left');
 
   const host = config.advertise_host ?? (await findLocalAddress(config.api_url));
   const certificate = await provideCertificate(runDirectory, host);
   let agentToken: string | null = null;
   let heartbeat: Heartbeat | undefined;
-  const extensions = createExtensions({ devices, workspace, cacheSizeBytes: () => config.cache_size_bytes ?? defaultCacheSizeBytes() });
+  const extensions = createExtensions({ devices, hardware, workspace, deployWorkspace, cacheSizeBytes: () => config.cache_size_bytes ?? defaultCacheSizeBytes() });
   const queue = new CommandQueue(extensions, new CommandJournal(runDirectory), log, () => heartbeat?.force());
   const server = new CommandServer({ queue, certificate, token: () => agentToken, log });
   const port = await listen(server, config, runDirectory, log);
@@ -64,6 +73,18 @@ export async function runAgent(config: AgentConfig, devices: BlockDevices, log: 
     await heartbeat?.stop();
     await queue.stopAll('the command was stopped because the agent is shutting down');
     await server.close();
+  }
+}
+
+/** An agent that cannot wipe a disk has to be there to tell: its commands for that disk are refused until it can. */
+async function recoverDisks(deployWorkspace: DeployWorkspace, devices: BlockDevices, log: Logger): Promise<string[]> {
+  try {
+    const { found, problems } = await deployWorkspace.recover(devices);
+    if (problems.length > 0) log.error({ problems }, 'disks that an earlier agent was writing are not wiped: tried again by the next command for them');
+    return found;
+  } catch (error) {
+    log.error({ err: error }, 'what an earlier deployment has left cannot be looked at or removed: tried again by the next deployment');
+    return [];
   }
 }
 

@@ -4,6 +4,7 @@ import { AGENT_PORT } from '../protocol/agent-api.ts';
 import { InvalidParameterError, messageOf } from '../protocol/errors.ts';
 import { describeIssues } from './commands/define-command.ts';
 import { KERNEL_COMMAND_LINE, RAMDISK_MARKER } from './devices/ramdisk-devices.ts';
+import { hardwareConfigSchema } from './hardware/configured-hardware.ts';
 import { parseBootInterface, parseKernelParameters } from './kernel-parameters.ts';
 
 const RAMDISK_RUN_DIRECTORY = '/run/metalshot-agent';
@@ -12,13 +13,23 @@ const NETWORK_INTERFACES = '/sys/class/net';
 const port = z.coerce.number().int().min(0).max(65_535);
 const absolutePath = z.string().regex(/^\/[^\s,"'\\#]*[^\s,"'\\#/]$/, 'expected an absolute path without white space, commas, quotes, backslashes or #');
 
+const explicitDeviceSchema = z.strictObject({
+  path: absolutePath,
+  /** What the disk is to be known by; what is left out is asked of the system. */
+  serial: z.string().min(1).nullable().optional(),
+  wwn: z.string().min(1).nullable().optional(),
+  model: z.string().min(1).nullable().optional(),
+});
+
 export const agentConfigSchema = z.strictObject({
   /** The conductor's provisioning listener. */
   api_url: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }),
   /** MAC addresses of this machine. */
   addresses: z.array(z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'expected a MAC address as aa:bb:cc:dd:ee:ff').toLowerCase()).min(1),
   /** The only disks that may be touched. Without them all disks of the machine, which is possible in the ramdisk only. */
-  devices: z.array(absolutePath).min(1).optional(),
+  devices: z.array(z.union([absolutePath, explicitDeviceSchema], { error: 'expected an absolute path, or {"path", "serial", "wwn", "model"}' })).min(1).optional(),
+  /** What else the machine has, where `devices` names its disks: the system that the agent runs on is not looked at then. */
+  hardware: hardwareConfigSchema.optional(),
   run_directory: absolutePath,
   listen_host: z.string().default('0.0.0.0'),
   /** 0: any free port; a restarted agent takes the same again. */
@@ -80,6 +91,7 @@ export function parseKernelConfig(commandLine: string, hardwareAddresses: readon
 function parseConfig(given: unknown, source: string): AgentConfig {
   const parsed = agentConfigSchema.safeParse(given);
   if (!parsed.success) throw new InvalidParameterError(`${source}: ${describeIssues(parsed.error)}`, { source });
+  if (parsed.data.hardware && !parsed.data.devices) throw new InvalidParameterError(`${source}: "hardware": describes a machine whose disks are named in "devices"; without that the agent looks at its machine itself`, { source });
   return parsed.data;
 }
 

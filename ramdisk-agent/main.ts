@@ -2,12 +2,14 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../protocol/errors.ts';
 import { createLogger } from '../protocol/log.ts';
-import { runAgent } from './agent.ts';
-import { readConfigFile, readKernelConfig } from './config.ts';
+import { runAgent, type Machine } from './agent.ts';
+import { readConfigFile, readKernelConfig, type AgentConfig } from './config.ts';
 import { ExplicitDevices } from './devices/explicit-devices.ts';
 import { ensureRamdisk, RamdiskDevices } from './devices/ramdisk-devices.ts';
+import { ConfiguredHardware, hardwareConfigSchema } from './hardware/configured-hardware.ts';
+import { RamdiskHardware } from './hardware/ramdisk-hardware.ts';
 
-const HELP = `metalshot ramdisk agent: captures the disks of a machine that was booted for it
+const HELP = `metalshot ramdisk agent: captures and writes the disks of a machine that was booted for it
 
 usage: main.js [--config FILE]
 
@@ -15,8 +17,12 @@ usage: main.js [--config FILE]
                  api_url*          URL of the conductor's provisioning listener
                  addresses*        MAC addresses of this machine
                  run_directory*    where token, key, certificate and journal are kept (0700)
-                 devices           paths of the only disks that may be touched; without them, inside
-                                   the Metalshot ramdisk, all fixed disks of the machine
+                 devices           the only disks that may be touched: paths, or objects with path,
+                                   serial, wwn, model; without them, inside the Metalshot ramdisk, all
+                                   fixed disks of the machine
+                 hardware          with devices: boot_mode (bios, uefi), disk_driver, interface_driver,
+                                   memory_bytes, cpu {architecture, count, model_name},
+                                   system_vendor {manufacturer, product_name, serial_number}
                  listen_host       default 0.0.0.0
                  listen_port       default 9999; 0: any free port
                  advertise_host    name or address for the conductor; default: the way to the conductor
@@ -44,8 +50,7 @@ async function main(): Promise<void> {
     return;
   }
   const config = values.config === undefined ? readKernelConfig() : readConfigFile(values.config);
-  if (!config.devices) ensureRamdisk();
-  const devices = config.devices ? new ExplicitDevices(config.devices) : new RamdiskDevices();
+  const machine = describeMachine(config);
   const log = createLogger('ramdisk-agent', config.log_level);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -55,11 +60,21 @@ async function main(): Promise<void> {
     });
   }
   try {
-    await runAgent(config, devices, log, stop.signal);
+    await runAgent(config, machine, log, stop.signal);
   } catch (error) {
     if (!stop.signal.aborted) throw error; // stopped while it still looked for its node
   }
   log.info('agent has stopped');
+}
+
+/** The configured machine, or the one that we run on: that only in the ramdisk. */
+function describeMachine(config: AgentConfig): Machine {
+  if (config.devices) {
+    const hardware = config.hardware ?? hardwareConfigSchema.parse({});
+    return { devices: new ExplicitDevices(config.devices, hardware.disk_driver), hardware: new ConfiguredHardware(hardware, config.addresses) };
+  }
+  ensureRamdisk();
+  return { devices: new RamdiskDevices(), hardware: new RamdiskHardware() };
 }
 
 main().catch((error: unknown) => {

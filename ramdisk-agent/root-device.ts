@@ -1,10 +1,8 @@
 import { OperationFailedError } from '../protocol/errors.ts';
 import type { StreamImageParams } from '../protocol/agent-api.ts';
 import { describeDevice, type BlockDevice } from './devices/block-device.ts';
-import { compileHints } from './root-device-hints.ts';
-
-/** Ironic's own rule: smaller disks are never taken without a hint. */
-const MINIMUM_SIZE_BYTES = 4 * 1024 ** 3;
+import { compileHints } from '../protocol/root-device-hints.ts';
+import { MINIMUM_ROOT_BYTES } from '../protocol/target-disk.ts';
 
 /**
  * The disk that the server boots from: the first that matches all hints; without hints the smallest of at least 4 GiB, of
@@ -19,7 +17,7 @@ export function chooseRootDevice(devices: readonly BlockDevice[], hints: StreamI
     if (!chosen) throw new OperationFailedError(`no disk matches the root device hints ${JSON.stringify(hints)}; found ${found}`, { hints });
     return chosen;
   }
-  const [chosen] = devices.filter((device) => device.sizeBytes >= MINIMUM_SIZE_BYTES).toSorted((a, b) => a.sizeBytes - b.sizeBytes || (a.name < b.name ? -1 : 1));
+  const [chosen] = devices.filter(({ sizeBytes }) => sizeBytes >= MINIMUM_ROOT_BYTES).toSorted((a, b) => a.sizeBytes - b.sizeBytes || (a.name < b.name ? -1 : 1));
   if (!chosen) throw new OperationFailedError(`expected a disk of at least 4 GiB to capture, found ${found}: name the root device with a hint (root_device)`);
   return chosen;
 }

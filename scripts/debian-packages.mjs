@@ -11,10 +11,16 @@ const PACKAGES = {
   start: [],
   demo: ['qemu-utils', 'davfs2', 'fdisk', 'e2fsprogs', 'util-linux', 'mount', 'procps'],
   /** The real peers that tests talk to. */
-  test: ['glance-api', 'glance-common', 'python3-ironicclient', 'python3-openstackclient', 'python3-glanceclient', 'litmus', 'curl', 'strace'],
+  test: [
+    ...['glance-api', 'glance-common', 'keystone', 'python3-ironicclient', 'python3-openstackclient', 'python3-glanceclient', 'python3-openstacksdk', 'python3-oslotest', 'python3-stestr', 'litmus', 'curl', 'strace'],
+    // disks of all kinds, what agents change on them, and a machine that boots from them
+    ...['xfsprogs', 'dosfstools', 'mtools', 'gdisk', 'openssh-client', 'efibootmgr', 'grub-pc-bin', 'grub-common', 'qemu-system-x86'],
+  ],
+  /** What benchmarks compare with. */
+  bench: ['ironic-api', 'ironic-conductor', 'ironic-common'],
 };
 /** Services that these packages would start at the next boot of the machine: tests start their own instances, on their own ports. */
-const SERVICES = { 'glance-api': 'glance-api.service' };
+const SERVICES = { 'glance-api': 'glance-api.service', keystone: 'keystone.service', 'ironic-api': 'ironic-api.service', 'ironic-conductor': 'ironic-conductor.service' };
 
 const APT_TIMEOUT_MS = 30 * 60_000;
 const LISTS_PATIENCE_MS = 5 * 60_000;
@@ -25,7 +31,7 @@ const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const POLICY = '#!/bin/sh\n# Temporary, of the metalshot set-up: packages that it installs start no services.\nexit 101\n';
 
 export function packagesFor(purpose, { compiling }) {
-  const purposes = { start: ['start'], demo: ['start', 'demo'], test: ['start', 'demo', 'test'] }[purpose];
+  const purposes = { start: ['start'], demo: ['start', 'demo'], test: ['start', 'demo', 'test'], bench: ['start', 'demo', 'bench'] }[purpose];
   return [...(compiling ? ['build'] : []), ...purposes].flatMap((name) => PACKAGES[name]);
 }
 

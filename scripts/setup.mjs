@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `setup.mjs [--for=start|demo|test]`: provides what the purpose needs: Debian packages (as root), node packages, dist/.
+ * `setup.mjs [--for=start|demo|test|bench]`: provides what the purpose needs: Debian packages (as root), node packages, dist/.
  * Runs before `npm ci`, so it uses nothing but Node itself. Silent when there is nothing to do.
  */
 import { existsSync, mkdirSync } from 'node:fs';
@@ -41,9 +41,9 @@ async function build(purpose) {
 
 function readPurpose(args) {
   const [argument = '--for=test', ...rest] = args;
-  const purpose = /^--for=(start|demo|test)$/.exec(argument)?.[1];
+  const purpose = /^--for=(start|demo|test|bench)$/.exec(argument)?.[1];
   if (purpose === undefined || rest.length > 0) {
-    say('usage: node scripts/setup.mjs [--for=start|demo|test] (default: test, which includes the others)');
+    say('usage: node scripts/setup.mjs [--for=start|demo|test|bench] (default: test, which includes start and demo)');
     process.exit(2);
   }
   return purpose;

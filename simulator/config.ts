@@ -3,16 +3,39 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { InvalidParameterError, messageOf } from '../protocol/errors.ts';
+import { BOOT_MODES } from '../protocol/inventory.ts';
 import { faultsSchema } from './faults.ts';
 
 const GIB = 1024 ** 3;
+
+const diskSchema = z.strictObject({
+  path: z.string().min(1),
+  /** Default: `<machine id>-disk<N>`, N from 0 on; null: the disk has none. */
+  serial: z.string().min(1).nullable().optional(),
+  wwn: z.string().min(1).nullable().default(null),
+  model: z.string().min(1).nullable().default(null),
+  sector_size: z.union([z.literal(512), z.literal(4096)]).default(512),
+});
+export type DiskConfig = z.infer<typeof diskSchema>;
 
 const machineSchema = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'expected letters, digits, "-" and "_"'),
   uuid: z.uuid().optional(),
   macs: z.array(z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'expected a MAC address in lower case with colons')).min(1),
-  /** Image files (regular files); the machine sees each as a block device, in this order. */
-  disks: z.array(z.string().min(1)),
+  /** Image files (regular files); the machine sees each as a block device, in this order. A path alone has every default. */
+  disks: z.array(z.union([z.string().min(1).transform((path) => diskSchema.parse({ path })), diskSchema], { error: 'expected a path, or {"path", "serial", "wwn", "model", "sector_size"}' })),
+  /** What the agent finds beside disks, addresses and memory. */
+  hardware: z
+    .strictObject({
+      boot_mode: z.enum(BOOT_MODES).default('bios'),
+      disk_driver: z.string().default('virtio_blk'),
+      interface_driver: z.string().default('virtio_net'),
+      manufacturer: z.string().default('Metalshot'),
+      product_name: z.string().default('Simulated machine'),
+      /** Default: the id of the machine. */
+      serial_number: z.string().optional(),
+    })
+    .prefault({}),
   /** Memory of the machine: nine tenths of it bound what its ramdisk can hold. */
   memory_bytes: z.number().int().positive().default(2 * GIB),
   /** Goes into the agent's configuration as it is; what a machine knows by itself (addresses, disks, memory) is added. */

@@ -32,7 +32,7 @@ export class RamdiskBoot {
     const log = await BootLogFile.open(directory, bootNumber);
     const devices: LoopDevice[] = [];
     try {
-      for (const disk of config.disks) devices.push(await LoopDevice.attach(disk));
+      for (const disk of config.disks) devices.push(await LoopDevice.attach(disk.path, disk.sector_size));
       const agentConfig = join(directory, 'agent.json');
       const memoryBytes = Math.floor(config.memory_bytes * FILE_SYSTEM_SHARE);
       await writeFile(agentConfig, JSON.stringify(agentConfigOf(config, devices, runDirectory, memoryBytes), null, 2), { mode: 0o600 });
@@ -63,10 +63,19 @@ export class RamdiskBoot {
 /** What the rack knows and the agent of a real ramdisk would read from its kernel command line and hardware. */
 const agentConfigOf = (config: MachineConfig, devices: readonly LoopDevice[], runDirectory: string, memoryBytes: number): Record<string, unknown> => ({
   addresses: config.macs,
-  devices: devices.map((device) => device.path),
+  devices: config.disks.map(({ serial, wwn, model }, index) => ({ path: devices[index]!.path, serial: serial === undefined ? `${config.id}-disk${index}` : serial, wwn, model })),
+  hardware: describeHardware(config),
   run_directory: runDirectory,
   listen_host: '127.0.0.1',
   listen_port: 0, // machines of a rack share one address; a restarted agent takes the port that it had
   cache_size_bytes: memoryBytes,
   ...config.agent,
+});
+
+const describeHardware = ({ id, memory_bytes, hardware }: MachineConfig): Record<string, unknown> => ({
+  boot_mode: hardware.boot_mode,
+  disk_driver: hardware.disk_driver,
+  interface_driver: hardware.interface_driver,
+  memory_bytes,
+  system_vendor: { manufacturer: hardware.manufacturer, product_name: hardware.product_name, serial_number: hardware.serial_number ?? id },
 });

@@ -1,5 +1,5 @@
 import { provisionMachine, type ProvisionState } from './provision-machine.ts';
-import { INITIAL_STATE, PROVISION_STATES, hasTag, targetOf } from './provision-states.ts';
+import { INITIAL_STATE, PROVISION_STATES, hasTag, otherTargetsOf, targetOf } from './provision-states.ts';
 import { TRANSITIONS, type Transition } from './provision-transitions.ts';
 
 /** How the states are painted, first match first; the colours are readable on light and dark pages. */
@@ -45,7 +45,7 @@ export function renderTable(): string {
   return [
     '| state | tags | `target_provision_state` | event → next state |',
     '|---|---|---|---|',
-    ...PROVISION_STATES.map((state) => `| **${state}** | ${tagsOf(state)} | ${targetOf(state) ?? '–'} | ${edgesOf(state).map((edge) => `\`${edge.event}\`${guardOf(edge)} → ${edge.to}`).join('<br>')} |`),
+    ...PROVISION_STATES.map((state) => `| **${state}** | ${tagsOf(state)} | ${targetsOf(state)} | ${edgesOf(state).map((edge) => `\`${edge.event}\`${guardOf(edge)} → ${edge.to}`).join('<br>')} |`),
   ].join('\n');
 }
 
@@ -67,6 +67,11 @@ function arrows(): Arrow[] {
 }
 
 const edgesOf = (state: ProvisionState): Transition[] => TRANSITIONS.filter(({ from }) => from === state);
+function targetsOf(state: ProvisionState): string {
+  const { targetBy = {}, continues } = otherTargetsOf(state);
+  const other = Object.entries(targetBy).map(([event, target]) => `${target} after \`${event}\``);
+  return [targetOf(state) ?? '–', ...other, ...(continues ? [`that of ${continues.join(' or ')} when it comes from there`] : [])].join('; ');
+}
 const tagsOf = (state: ProvisionState): string => (provisionMachine.states[state]?.tags ?? []).join(', ') || '–';
 const guardOf = ({ guard }: Transition): string => (guard === null ? '' : ` [${guard}]`);
 const paintOf = (state: ProvisionState): string | undefined => PAINTS.find(({ holds }) => holds(state))?.name;

@@ -34,16 +34,25 @@ type Plain = 'manage' | 'provide' | 'clean' | 'adopt' | 'deploy' | 'rebuild' | '
 export type ProvisionEvent = { type: Plain } | { type: 'abort'; bootedBack?: boolean };
 export type EventType = ProvisionEvent['type'];
 
+/** What a state says of `target_provision_state`. */
+export interface StateMeta {
+  target: string | null;
+  /** Targets that the state has instead when it is entered by one of these events. */
+  targetBy?: Partial<Record<EventType, string>>;
+  /** It belongs to the work of these states: entered from one of them, their target stays. */
+  continues?: readonly string[];
+}
+
 const intend = (type: Intention): { type: Intention } => ({ type });
 const nothing = (): void => undefined;
 
 /**
  * The provision machine: Ironic's life of a node (its states and events, verbatim) with the three states and eleven
  * transitions of the snapshot specification. Pure: no context, no invocation, no timer. The database row is the
- * context; `meta.target` is the row's `target_provision_state` while in the state.
+ * context; `meta` says what the row's `target_provision_state` is while in the state.
  */
 export const provisionMachine = setup({
-  types: { events: {} as ProvisionEvent, meta: {} as { target: string | null }, tags: {} as StateTag },
+  types: { events: {} as ProvisionEvent, meta: {} as StateMeta, tags: {} as StateTag },
   actions: Object.fromEntries(INTENTIONS.map((name) => [name, nothing])) as Record<Intention, () => void>,
   guards: {
     bootedBack: ({ event }) => event.type === 'abort' && event.bootedBack === true,
@@ -89,7 +98,7 @@ export const provisionMachine = setup({
     deploying: {
       tags: ['failsOnRestart', 'lookup'],
       meta: { target: 'active' },
-      on: { done: 'active', fail: 'deploy failed', wait: 'wait call-back' },
+      on: { done: 'active', fail: { target: 'deploy failed', actions: intend('stopDeploy') }, wait: 'wait call-back' },
     },
     'wait call-back': {
       tags: ['lookup', 'heartbeat', 'timed'],
@@ -151,12 +160,12 @@ export const provisionMachine = setup({
     },
     cleaning: {
       tags: ['failsOnRestart', 'lookup'],
-      meta: { target: 'available' },
-      on: { done: 'available', manage: 'manageable', fail: 'clean failed', wait: 'clean wait' },
+      meta: { target: 'available', targetBy: { clean: 'manageable' }, continues: ['deleting', 'clean wait'] },
+      on: { done: 'available', manage: 'manageable', fail: { target: 'clean failed', actions: intend('stopClean') }, wait: 'clean wait' },
     },
     'clean wait': {
       tags: ['lookup', 'heartbeat', 'timed'],
-      meta: { target: 'available' },
+      meta: { target: 'available', continues: ['cleaning'] },
       on: {
         resume: { target: 'cleaning', actions: intend('continueClean') },
         fail: { target: 'clean failed', actions: intend('stopClean') },
@@ -164,7 +173,7 @@ export const provisionMachine = setup({
       },
     },
     'clean failed': {
-      meta: { target: 'available' },
+      meta: { target: 'available', continues: ['cleaning', 'clean wait'] },
       on: { manage: 'manageable' },
     },
     error: {

@@ -1,5 +1,5 @@
 import { getInitialSnapshot, transition } from 'xstate';
-import { INTENTIONS, provisionMachine, type EventType, type Intention, type ProvisionEvent, type ProvisionState, type StateTag } from './provision-machine.ts';
+import { INTENTIONS, provisionMachine, type EventType, type Intention, type ProvisionEvent, type ProvisionState, type StateMeta, type StateTag } from './provision-machine.ts';
 
 /** Every state of the machine, in its own order. */
 export const PROVISION_STATES = Object.keys(provisionMachine.states) as ProvisionState[];
@@ -20,13 +20,16 @@ export interface Step {
 
 export const isProvisionState = (text: string): text is ProvisionState => (PROVISION_STATES as string[]).includes(text);
 
-/** The only question that decides a change of `provision_state`: the step that `event` makes from `state`, or undefined when it makes none. */
-export function stepFrom(state: ProvisionState, event: ProvisionEvent): Step | undefined {
+/**
+ * The only question that decides a change of `provision_state`: the step that `event` makes from `state`, or undefined when
+ * it makes none. `target` is the `target_provision_state` of now: states of one and the same work keep it.
+ */
+export function stepFrom(state: ProvisionState, event: ProvisionEvent, target: string | null = targetOf(state)): Step | undefined {
   const current = resolve(state);
   if (!current.can(event)) return undefined; // transition() would ignore the event without a word
   const [next, actions] = transition(provisionMachine, current, event);
   const to = next.value;
-  return { from: state, event: event.type, to, target: targetOf(to), intentions: actions.map((action) => action.type).filter(isIntention) };
+  return { from: state, event: event.type, to, target: targetAfter(state, event.type, to, target), intentions: actions.map((action) => action.type).filter(isIntention) };
 }
 
 /** Whether the state has a transition for this event type at all, guards aside: what a verb is refused for up front. */
@@ -36,8 +39,19 @@ export const hasTag = (state: ProvisionState, tag: StateTag): boolean => resolve
 
 export const statesWith = (tag: StateTag): ProvisionState[] => PROVISION_STATES.filter((state) => hasTag(state, tag));
 
-/** `target_provision_state` while a node is in this state; null where nothing is under way. */
-export const targetOf = (state: ProvisionState): string | null => (nodeOf(state).meta as { target: string | null }).target;
+/** `target_provision_state` while a node is in this state, unless another event or work led to it; null where nothing is under way. */
+export const targetOf = (state: ProvisionState): string | null => metaOf(state).target;
+
+/** What else may decide about the target of a state, for people. */
+export const otherTargetsOf = (state: ProvisionState): Pick<StateMeta, 'targetBy' | 'continues'> => metaOf(state);
+
+function targetAfter(from: ProvisionState, event: EventType, to: ProvisionState, before: string | null): string | null {
+  const { target, targetBy, continues } = metaOf(to);
+  if (continues?.includes(from)) return before;
+  return targetBy?.[event] ?? target;
+}
+
+const metaOf = (state: ProvisionState): StateMeta => nodeOf(state).meta as StateMeta;
 
 const resolve = (state: ProvisionState): ReturnType<typeof provisionMachine.resolveState> => provisionMachine.resolveState({ value: state });
 const nodeOf = (state: ProvisionState): NonNullable<(typeof provisionMachine.states)[string]> => {

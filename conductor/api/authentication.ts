@@ -8,12 +8,12 @@ import { contextOf } from './request-context.ts';
 
 /** Everybody may do everything, as `anonymous`. */
 export const noAuth = (): RequestHandler => (_request, response, next) => {
-  contextOf(response).caller = { user: 'anonymous', projectId: null };
+  contextOf(response).caller = { user: 'anonymous', projectId: null, access: 'admin' };
   next();
 };
 
 /** Paths that tell nothing but the versions, open as they are in Ironic. */
-const PUBLIC_PATHS = ['/', '/v1', '/v1/'];
+export const PUBLIC_PATHS = ['/', '/v1', '/v1/'];
 
 /**
  * HTTP basic authentication against an htpasswd file with bcrypt hashes. The file is read again when it has changed.
@@ -29,7 +29,7 @@ export function httpBasic(file: string): RequestHandler {
       response.setHeader('WWW-Authenticate', 'Basic realm="Baremetal API"');
       throw new UnauthorizedError(credentials ? 'Incorrect username or password' : 'Authorization required');
     }
-    contextOf(response).caller = { user: credentials.user, projectId: null };
+    contextOf(response).caller = { user: credentials.user, projectId: null, access: 'admin' };
   };
   return (request: Request, response: Response, next: NextFunction) => {
     authenticate(request, response).then(() => next(), next);

@@ -8,7 +8,7 @@ export interface ApiConfig {
   /** Of this process: what `conductor` and `hosts` show. */
   conductorName: string;
   conductorGroup: string;
-  /** Base of every link, without a trailing slash; by default what the request's Host header says. */
+  /** Base of every link, without a trailing slash; by default what the request's Host header says, where that is a host. */
   publicUrl?: string;
 }
 
@@ -27,6 +27,6 @@ export interface AdminDependencies extends ApiDependencies {
 }
 
 export interface ProvisioningDependencies extends ApiDependencies {
-  /** Takes every request below its path, before anything here has looked at it. */
-  share?: { path: string; handler: RequestHandler };
+  /** Each takes every request below its path, before anything here has looked at it. */
+  mounts?: readonly { path: string; handler: RequestHandler }[];
 }

@@ -20,7 +20,7 @@ export function createErrorMiddleware(log: Logger): ErrorRequestHandler {
       return;
     }
     if (error instanceof MethodNotAllowedError) response.setHeader('Allow', (error.data['allow'] as string[]).join(', '));
-    const words = error?.message ?? `Internal error. The conductor's log has the reason under ${requestId}.`;
+    const words = shorten(error?.message ?? `Internal error. The conductor's log has the reason under ${requestId}.`);
     const inner = routed
       ? { faultcode: status < 500 ? 'Client' : 'Server', faultstring: words, debuginfo: null }
       : { code: status, title: STATUS_CODES[status] ?? 'Error', description: words };
@@ -28,10 +28,14 @@ export function createErrorMiddleware(log: Logger): ErrorRequestHandler {
   };
 }
 
+/** Messages name what was found, which may have been a megabyte. */
+const MAX_WORDS_LENGTH = 4_000;
+const shorten = (words: string): string => (words.length <= MAX_WORDS_LENGTH ? words : `${words.slice(0, MAX_WORDS_LENGTH)} …`);
+
 function catalogued(thrown: unknown): MetalshotError | undefined {
   if (thrown instanceof MetalshotError) return thrown;
-  // body-parser's errors have a type, the router's are of paths that cannot be decoded: both say what was wrong with the request
-  if (!(thrown instanceof Error) || !('status' in thrown) || !('type' in thrown || thrown instanceof URIError)) return undefined;
+  // body-parser's errors have a type, or say that they may be shown (a body that cannot be unpacked); the router's are of paths that cannot be decoded
+  if (!(thrown instanceof Error) || !('status' in thrown) || !('type' in thrown || 'expose' in thrown || thrown instanceof URIError)) return undefined;
   if ('type' in thrown && thrown.type === 'entity.parse.failed') return new InvalidParameterError(`The request body is not JSON: ${thrown.message}`, {}, thrown);
   const status = Number(thrown.status);
   return status >= 400 && status < 500 ? new MetalshotError('BadRequest', status, thrown.message, {}, thrown) : undefined;

@@ -1,10 +1,15 @@
 import { InvalidParameterError } from '../../protocol/errors.ts';
 import { requireVersion } from './microversion.ts';
+import type { ValueSchema } from './value-schemas.ts';
 
 /** A field of a resource and the microversion at which it appeared. */
 export interface VersionedField {
   readonly name: string;
+  /** Since when requests may name it. */
   readonly since: number;
+  /** Since when replies have it, where that is not the same. */
+  readonly shownSince?: number;
+  readonly schema: ValueSchema;
 }
 
 /** Microversions of `?fields=` and `?detail=` on lists. */
@@ -15,9 +20,9 @@ export const DETAIL_QUERY_MICROVERSION = 43;
  * Which fields a reply has: those asked for, all with `detail`, otherwise the default ones; never one newer than the version.
  * @throws InvalidParameterError for a name that is no field and for both at once; NotAcceptableError for one that is too new.
  */
-export function selectFields<Field extends VersionedField>(all: readonly Field[], asked: { fields?: readonly string[]; detail?: boolean }, byDefault: readonly string[] | 'all', minor: number): readonly Field[] {
-  const visible = all.filter(({ since }) => since <= minor);
-  if (asked.detail !== undefined) requireVersion(minor, DETAIL_QUERY_MICROVERSION, 'detail');
+export function selectFields<Field extends VersionedField>(all: readonly Field[], asked: { fields?: readonly string[]; detail?: boolean }, byDefault: readonly string[] | 'all', minor: number, detailSince = DETAIL_QUERY_MICROVERSION): readonly Field[] {
+  const visible = all.filter(({ since, shownSince }) => (shownSince ?? since) <= minor);
+  if (asked.detail !== undefined) requireVersion(minor, detailSince, 'detail');
   if (asked.fields !== undefined) {
     requireVersion(minor, FIELDS_QUERY_MICROVERSION, 'fields');
     if (asked.detail) throw new InvalidParameterError('Can not specify ?detail=True and fields in the same request.');

@@ -2,6 +2,7 @@ import jsonPatch from 'fast-json-patch';
 import { z } from 'zod';
 import { InvalidParameterError, messageOf } from '../../protocol/errors.ts';
 import type { Json, JsonObject } from '../../protocol/json.ts';
+import { refuseDeepNesting } from './nesting.ts';
 
 /** RFC 6902 as far as Ironic takes it: no `test`, `move` or `copy`. */
 export const jsonPatchSchema = z
@@ -31,5 +32,6 @@ export function applyJsonPatch(document: JsonObject, patch: JsonPatch): JsonObje
       throw new InvalidParameterError(`Couldn't apply patch '${op} ${path}'. Reason: ${reason}`, { op, path }, error);
     }
   }
+  refuseDeepNesting(patched, 'patch'); // also where many small requests would build it
   return patched;
 }

@@ -5,10 +5,10 @@ import type { NodePatch } from '../db/node-store.ts';
 import { INTERFACE_KINDS, type InterfaceKind, type NodeRow } from '../db/rows.ts';
 import type { VersionedField } from './field-selection.ts';
 import { NODE_FIELDS } from './node-fields.ts';
-import { booleanLike, check, jsonObject, uuidLike } from './request-documents.ts';
+import { booleanLike, check, jsonObject, logicalName, uuidLike } from './request-documents.ts';
 
 /** A field of a node that clients may write: its type, and its way from and to the row. */
-export interface WritableField extends VersionedField {
+export interface WritableField extends Pick<VersionedField, 'name' | 'since'> {
   readonly schema: z.ZodType;
   read(node: NodeRow): Json;
   /** Undefined for fields that are written by other means (interfaces, UUID). */
@@ -42,14 +42,6 @@ const implementation = (kind: InterfaceKind): WritableField => ({
   read: (node) => node.interfaces[kind],
 });
 
-/** RFC 3986's unreserved characters, and no UUID; which words are taken is checked where the version is known. */
-const nodeName = z
-  .string()
-  .max(255)
-  .regex(/^[A-Za-z0-9._~-]+$/, 'expected letters, digits, "-", ".", "_" and "~" only')
-  .refine((name) => !z.guid().safeParse(name).success, 'a name must not look like a UUID')
-  .refine((name) => !RESERVED_NAMES.includes(name), 'this word is reserved')
-  .nullish();
 const RESERVED_NAMES = ['detail', 'validate', 'states', 'vendor_passthru', 'management', 'maintenance', 'ports', 'portgroups', 'vifs', 'volume', 'traits', 'bios', 'allocation', 'history', 'inventory', 'children', 'firmware', 'vmedia'];
 
 const flag = booleanLike.nullish();
@@ -59,7 +51,7 @@ const object = jsonObject.nullish();
 export const WRITABLE_FIELDS: readonly WritableField[] = [
   { name: 'uuid', since: 1, schema: uuidLike.nullish(), when: ['create'], read: (node) => node.uuid },
   field('driver', 'driver', z.string().min(1).max(255), null),
-  field('name', 'name', nodeName, null),
+  field('name', 'name', logicalName(RESERVED_NAMES).nullish(), null),
   field('driver_info', 'driverInfo', object, {}),
   field('properties', 'properties', object, {}),
   field('instance_info', 'instanceInfo', object, {}),
@@ -89,7 +81,7 @@ export const WRITABLE_FIELDS: readonly WritableField[] = [
 
 const schemaFor = (when: 'create' | 'patch'): z.ZodType<JsonObject> =>
   z.strictObject(Object.fromEntries(WRITABLE_FIELDS.filter((one) => one.when.includes(when)).map(({ name, schema }) => [name, schema]))) as unknown as z.ZodType<JsonObject>;
-const CREATE_SCHEMA = schemaFor('create');
+export const CREATE_SCHEMA = schemaFor('create');
 const PATCH_SCHEMA = schemaFor('patch');
 
 /** @throws InvalidParameterError for unknown fields and wrong types. */

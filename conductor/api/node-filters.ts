@@ -5,6 +5,9 @@ import type { NodeQuery } from '../db/node-store.ts';
 import { requireVersion } from './microversion.ts';
 import { booleanLike, uuidLike } from './request-documents.ts';
 
+/** Ironic's, as far as anything here can fail so. */
+const FAULTS = ['power failure', 'clean failure', 'rescue abort failure'] as const;
+
 /** Filters of a list of nodes. */
 export const nodeFilterQuery = {
   instance_uuid: uuidLike.optional(),
@@ -13,7 +16,7 @@ export const nodeFilterQuery = {
   retired: booleanLike.optional(),
   provision_state: z.string().optional(),
   driver: z.string().optional(),
-  fault: z.string().optional(),
+  fault: z.enum(FAULTS, { error: `expected one of ${FAULTS.join(', ')}` }).optional(),
   resource_class: z.string().optional(),
   conductor_group: z.string().optional(),
   conductor: z.string().optional(),

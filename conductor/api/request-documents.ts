@@ -38,3 +38,12 @@ export const commaList = z.string().transform((text) => [...new Set(text.split('
 export const jsonObject = z.record(z.string(), z.json());
 export const MAC_PATTERN = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
 export const macAddress = z.string().regex(MAC_PATTERN, 'Expected a MAC address').transform((address) => address.toLowerCase().replaceAll('-', ':'));
+
+/** A name in Ironic's sense: RFC 3986's unreserved characters, and no UUID. @param reserved words that stand for something else in an address. */
+export const logicalName = (reserved: readonly string[]): z.ZodString =>
+  z
+    .string()
+    .max(255)
+    .regex(/^[A-Za-z0-9._~-]+$/, 'expected letters, digits, "-", ".", "_" and "~" only')
+    .refine((name) => !UUID_PATTERN.test(name), 'a name must not look like a UUID')
+    .refine((name) => !reserved.includes(name), 'this word is reserved');

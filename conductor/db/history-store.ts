@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { MoreThan, type EntityManager } from 'typeorm';
-import { NotFoundError } from '../../protocol/errors.ts';
+import type { EntityManager, SelectQueryBuilder } from 'typeorm';
 import { HistoryEntity } from './entities/history-entity.ts';
+import { readPage, type Page } from './paging.ts';
 import { insertRow } from './row-writing.ts';
 import type { HistoryRow } from './rows.ts';
 import type { SerialConnection } from './serial-connection.ts';
@@ -25,12 +25,13 @@ export class HistoryStore {
     return this.#connection.run((manager) => insertHistory(manager, line));
   }
 
-  /** @throws NotFoundError for a marker that is no line of this node. */
-  listOf(nodeId: number, page: { limit?: number; marker?: string } = {}): Promise<HistoryRow[]> {
-    return this.#connection.run(async (manager) => {
-      const marker = page.marker === undefined ? null : await manager.findOneBy(HistoryEntity, { nodeId, uuid: page.marker.toLowerCase() });
-      if (page.marker !== undefined && !marker) throw new NotFoundError(`Marker ${page.marker} could not be found.`);
-      return manager.find(HistoryEntity, { where: { nodeId, ...(marker ? { id: MoreThan(marker.id) } : {}) }, order: { id: 'ASC' }, take: page.limit });
+  /** Oldest first unless the page says otherwise. @throws NotFoundError for a marker that is no line of this node. */
+  listOf(nodeId: number, page: Page<HistoryRow> = {}): Promise<HistoryRow[]> {
+    const within = (query: SelectQueryBuilder<HistoryRow>): void => void query.andWhere(`${query.alias}.nodeId = :nodeId`, { nodeId });
+    return this.#connection.run((manager) => {
+      const lines = manager.createQueryBuilder(HistoryEntity, 'line');
+      within(lines);
+      return readPage(HistoryEntity, lines, page, within);
     });
   }
 

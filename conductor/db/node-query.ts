@@ -1,7 +1,10 @@
 import { IsNull, type SelectQueryBuilder } from 'typeorm';
 import type { ProvisionState } from '../../state-machine/provision-machine.ts';
 import type { Page } from './paging.ts';
-import type { NodeRow } from './rows.ts';
+import type { InterfaceKind, NodeRow } from './rows.ts';
+
+/** A column, or the implementation of an interface. */
+export type NodeSortKey = keyof NodeRow | `interfaces.${InterfaceKind}`;
 
 /** Which nodes; a filter that is absent lets every node pass. */
 export interface NodeQuery extends Page<NodeRow> {
@@ -19,6 +22,8 @@ export interface NodeQuery extends Page<NodeRow> {
   lessee?: string;
   /** Owner or lessee. */
   project?: string;
+  /** As `project`: the limit of what the caller may see, besides what he asks for. */
+  visibleTo?: string;
   reservation?: string;
   descriptionContains?: string;
 }
@@ -34,9 +39,17 @@ export function filterNodes(nodes: SelectQueryBuilder<NodeRow>, query: NodeQuery
   if (query.associated === true) nodes.andWhere(`${nodes.alias}.instanceUuid IS NOT NULL`);
   if (query.associated === false) nodes.andWhere({ instanceUuid: IsNull() });
   if (query.project !== undefined) nodes.andWhere([{ owner: query.project }, { lessee: query.project }]);
+  onlyNodesOf(query.visibleTo)(nodes);
   if (query.descriptionContains !== undefined) {
     const pattern = query.descriptionContains.replace(/[\\%_]/g, '\\$&');
     nodes.andWhere(`${nodes.alias}.description LIKE :pattern ESCAPE '\\'`, { pattern: `%${pattern}%` });
   }
   return nodes;
 }
+
+/** Leaves of nodes those that the project owns or leases; undefined leaves all. */
+export const onlyNodesOf =
+  (project: string | undefined) =>
+  (nodes: SelectQueryBuilder<NodeRow>): void => {
+    if (project !== undefined) nodes.andWhere([{ owner: project }, { lessee: project }]);
+  };

@@ -6,8 +6,9 @@ import { NodeEntity } from './entities/node-entity.ts';
 import { PortEntity } from './entities/port-entity.ts';
 import { rowOf, type NewNode } from './new-node.ts';
 import { columnsOf, type NodePatch } from './node-patch.ts';
-import { filterNodes, type NodeQuery } from './node-query.ts';
+import { filterNodes, onlyNodesOf, type NodeQuery } from './node-query.ts';
 import { readPage } from './paging.ts';
+import { readRows } from './row-reading.ts';
 import { insertRow, updateRows } from './row-writing.ts';
 import type { NodeRow } from './rows.ts';
 import type { SerialConnection } from './serial-connection.ts';
@@ -25,13 +26,13 @@ export class NodeStore {
 
   /** By UUID (any case) or by name. */
   async find(ident: string): Promise<NodeRow | null> {
-    const found = await this.#connection.run((manager) => manager.find(NodeEntity, { where: [{ uuid: ident.toLowerCase() }, { name: ident }] }));
+    const found = await this.#connection.run((manager) => readRows(NodeEntity, manager.createQueryBuilder(NodeEntity, 'node').where('node.uuid = :uuid OR node.name = :ident', { uuid: ident.toLowerCase(), ident })));
     return found.find((node) => node.uuid === ident.toLowerCase()) ?? found[0] ?? null;
   }
 
   /** @throws NotFoundError */
   async get(id: number): Promise<NodeRow> {
-    const node = await this.#connection.run((manager) => manager.findOneBy(NodeEntity, { id }));
+    const [node] = await this.#connection.run((manager) => readRows(NodeEntity, manager.createQueryBuilder(NodeEntity, 'node').where('node.id = :id', { id })));
     if (!node) throw new NotFoundError(`Node ${id} could not be found.`);
     return node;
   }
@@ -45,7 +46,7 @@ export class NodeStore {
 
   /** One query, whatever the number of nodes. @throws NotFoundError for an unknown marker. */
   list(query: NodeQuery = {}): Promise<NodeRow[]> {
-    return this.#connection.run((manager) => readPage(NodeEntity, filterNodes(manager.createQueryBuilder(NodeEntity, 'node'), query), query));
+    return this.#connection.run((manager) => readPage(NodeEntity, filterNodes(manager.createQueryBuilder(NodeEntity, 'node'), query), query, onlyNodesOf(query.visibleTo)));
   }
 
   inStates(states: readonly ProvisionState[]): Promise<NodeRow[]> {
@@ -120,9 +121,25 @@ export class NodeStore {
     return this.#connection.run((manager) => updateRows(manager, NodeEntity, { reservation: Not(IsNull()) }, { reservation: null }));
   }
 
+  /** The nodes whose lock one of these conductors holds. */
+  reservedBy(holders: readonly string[]): Promise<NodeRow[]> {
+    return this.#connection.run((manager) => manager.find(NodeEntity, { where: { reservation: In([...holders]) }, order: { id: 'ASC' } }));
+  }
+
+  /** Takes the lock from a holder that is gone, without a moment in which it is free; false when that one does not have it any more. */
+  async takeOver(id: number, from: string, to: string): Promise<boolean> {
+    const taken = await this.#connection.run((manager) => updateRows(manager, NodeEntity, { id, reservation: from }, { reservation: to }));
+    return taken === 1;
+  }
+
+  /** The nodes with a power change under way. */
+  withPowerTarget(): Promise<NodeRow[]> {
+    return this.#connection.run((manager) => manager.find(NodeEntity, { where: { targetPowerState: Not(IsNull()) }, order: { id: 'ASC' } }));
+  }
+
   /**
    * The only writer of a provision state after creation: compare-and-swap from `step.from` under the lock that
-   * `options` names, with the line of history and the snapshot that the step begins, all or nothing.
+   * `options` names, with the line of history and the snapshot or operation that the step begins, all or nothing.
    * @throws NotFoundError
    */
   async storeStep(id: number, step: Step, options: StepOptions): Promise<StoredStep> {

@@ -7,11 +7,15 @@ import { insertRow, updateRows } from './row-writing.ts';
 import type { PortRow } from './rows.ts';
 import type { SerialConnection } from './serial-connection.ts';
 import { isUniqueViolation } from './unique-violation.ts';
+import { onlyOfProject } from './visible-nodes.ts';
 
 export type NewPort = Pick<PortRow, 'nodeId' | 'address'> & Partial<Omit<PortRow, 'id' | 'nodeId' | 'address' | 'createdAt' | 'updatedAt'>>;
 export type PortPatch = Partial<Omit<PortRow, 'id' | 'uuid' | 'createdAt' | 'updatedAt'>>;
 export interface PortQuery extends Page<PortRow> {
   nodeId?: number;
+  portgroupId?: number;
+  /** Only ports of nodes that this project owns or leases. */
+  visibleTo?: string;
   address?: string;
 }
 
@@ -24,8 +28,10 @@ export class PortStore {
   }
 
   /** By UUID (any case) or by name. */
-  find(ident: string): Promise<PortRow | null> {
-    return this.#connection.run((manager) => manager.findOne(PortEntity, { where: [{ uuid: ident.toLowerCase() }, { name: ident }] }));
+  async find(ident: string): Promise<PortRow | null> {
+    const uuid = ident.toLowerCase();
+    const found = await this.#connection.run((manager) => manager.find(PortEntity, { where: [{ uuid }, { name: ident }] }));
+    return found.find((port) => port.uuid === uuid) ?? found[0] ?? null;
   }
 
   ofNode(nodeId: number): Promise<PortRow[]> {
@@ -37,8 +43,11 @@ export class PortStore {
     return this.#connection.run((manager) => {
       const ports = manager.createQueryBuilder(PortEntity, 'port');
       if (query.nodeId !== undefined) ports.andWhere('port.nodeId = :nodeId', { nodeId: query.nodeId });
+      if (query.portgroupId !== undefined) ports.andWhere('port.portgroupId = :portgroupId', { portgroupId: query.portgroupId });
       if (query.address !== undefined) ports.andWhere('port.address = :address', { address: query.address.toLowerCase() });
-      return readPage(PortEntity, ports, query);
+      const within = onlyOfProject<PortRow>(query.visibleTo);
+      within(ports);
+      return readPage(PortEntity, ports, query, within);
     });
   }
 
@@ -52,6 +61,7 @@ export class PortStore {
       localLinkConnection: {},
       extra: {},
       internalInfo: {},
+      portgroupId: null,
       ...port,
       uuid: (port.uuid ?? randomUUID()).toLowerCase(),
       address: port.address.toLowerCase(),

@@ -1,6 +1,6 @@
 /** The rows of the database as the rest of the conductor sees them. Wire names (snake_case) are made in api/ only. */
 import type { JsonObject } from '../../protocol/json.ts';
-import type { PowerState, SnapshotPhase } from '../../protocol/provision.ts';
+import type { OperationKind, OperationPhase, PowerState, SnapshotPhase } from '../../protocol/provision.ts';
 import type { ProvisionState } from '../../state-machine/provision-machine.ts';
 
 /** Interface kinds whose implementation a node names, in the order of Ironic's fields; `snapshot` is ours. */
@@ -84,8 +84,94 @@ export interface PortRow {
   localLinkConnection: JsonObject;
   extra: JsonObject;
   internalInfo: JsonObject;
+  portgroupId: number | null;
   createdAt: Date;
   updatedAt: Date | null;
+}
+
+/** A bond of ports, as a record. */
+export interface PortgroupRow {
+  id: number;
+  uuid: string;
+  nodeId: number;
+  name: string | null;
+  /** Lower case, colons. */
+  address: string | null;
+  mode: string;
+  standalonePortsSupported: boolean;
+  properties: JsonObject;
+  extra: JsonObject;
+  internalInfo: JsonObject;
+  createdAt: Date;
+  updatedAt: Date | null;
+}
+
+/** Where a node connects to volumes, as a record. */
+export interface VolumeConnectorRow {
+  id: number;
+  uuid: string;
+  nodeId: number;
+  type: string;
+  connectorId: string;
+  extra: JsonObject;
+  createdAt: Date;
+  updatedAt: Date | null;
+}
+
+/** A volume of a node, as a record. */
+export interface VolumeTargetRow {
+  id: number;
+  uuid: string;
+  nodeId: number;
+  volumeType: string;
+  volumeId: string;
+  bootIndex: number;
+  properties: JsonObject;
+  extra: JsonObject;
+  createdAt: Date;
+  updatedAt: Date | null;
+}
+
+/** What the agent last found in a node; protocol Inventory. */
+export interface InventoryRow {
+  id: number;
+  nodeId: number;
+  inventory: JsonObject;
+  createdAt: Date;
+}
+
+/** Work of the ramdisk other than a snapshot: a deployment, a rebuild or a cleaning. Never deleted; the newest of a node is what its view shows. */
+export interface OperationRow {
+  id: number;
+  uuid: string;
+  nodeId: number;
+  kind: OperationKind;
+  phase: OperationPhase;
+  status: 'unfinished' | 'done' | 'failed';
+  requestedBy: string;
+  error: string | null;
+  /** What is to be written: drivers' ImageSource. Null for a cleaning. */
+  image: JsonObject | null;
+  /** `{"hostname": ...}` or null. */
+  generalize: JsonObject | null;
+  /** Hex sha256 of the password with which the agent reads the image; null once revoked. */
+  credentialHash: string | null;
+  commandId: string | null;
+  /** Absolute limit of the agent's command. */
+  deadlineAt: Date | null;
+  step: string | null;
+  bytesDone: number | null;
+  bytesTotal: number | null;
+  progressAt: Date | null;
+  /** Whether a byte of the disk may have changed: until then a rebuild that fails brings the server back as it was. */
+  diskTouched: boolean;
+  /** What was written: protocol CapturedDisk. */
+  device: JsonObject | null;
+  /** The agent's report at the end. */
+  report: JsonObject | null;
+  phaseStartedAt: Date;
+  startedAt: Date;
+  finishedAt: Date | null;
 }
 
 /** One snapshot of one server: 1..n disks. Never deleted; the newest of a node is what its view shows. */

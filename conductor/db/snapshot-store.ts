@@ -1,4 +1,5 @@
-import { In, type EntityManager, type FindOptionsWhere } from 'typeorm';
+import { In, LessThan, type EntityManager, type FindOptionsWhere } from 'typeorm';
+import type { JsonObject } from '../../protocol/json.ts';
 import type { SnapshotPhase } from '../../protocol/provision.ts';
 import { SnapshotDiskEntity, SnapshotEntity, type StoredSnapshot } from './entities/snapshot-entity.ts';
 import { insertRow, updateRows } from './row-writing.ts';
@@ -69,6 +70,16 @@ export class SnapshotStore {
     return this.#connection.run((manager) => manager.existsBy(SnapshotDiskEntity, { heldImageRef: imageRef.toLowerCase() }));
   }
 
+  /** The disk that the node's newest finished snapshot was taken of: when it ended, and protocol CapturedDisk. */
+  latestDevice(nodeId: number): Promise<{ finishedAt: Date; device: JsonObject } | null> {
+    return this.#connection.run(async (manager) => {
+      const snapshot = await manager.findOne(SnapshotEntity, { where: { nodeId, status: 'done' }, order: { id: 'DESC' } });
+      if (!snapshot) return null;
+      const disk = await manager.findOneBy(SnapshotDiskEntity, { snapshotId: snapshot.id, position: 0 });
+      return disk?.device ? { finishedAt: snapshot.finishedAt ?? snapshot.startedAt, device: disk.device } : null;
+    });
+  }
+
   /** Stores that a phase begins now. */
   async setPhase(id: number, phase: SnapshotPhase): Promise<void> {
     await this.#connection.run((manager) => updateRows(manager, SnapshotEntity, { id }, { phase, phaseStartedAt: new Date() }));
@@ -92,8 +103,27 @@ export class SnapshotStore {
     });
   }
 
+  /** Failed snapshots whose image holder still has formats that we gave it: those could not be taken back yet. */
+  withFormatsLeft(): Promise<SnapshotRow[]> {
+    return this.#connection.run(async (manager) => {
+      const rows = await manager
+        .createQueryBuilder(SnapshotEntity, 'snapshot')
+        .where('snapshot.status = :status', { status: 'failed' })
+        .andWhere((query) => `snapshot.id IN ${query.subQuery().select('disk.snapshotId').from(SnapshotDiskEntity, 'disk').where('disk.formatsSet <> :none').getQuery()}`)
+        .setParameter('none', JSON.stringify([]))
+        .orderBy('snapshot.id')
+        .getMany();
+      return withDisks(manager, rows);
+    });
+  }
+
   countInPhases(phases: readonly SnapshotPhase[]): Promise<number> {
     return this.#connection.run((manager) => manager.countBy(SnapshotEntity, { status: 'unfinished', phase: In([...phases]) }));
+  }
+
+  /** How many unfinished ones in this phase are older. */
+  countBefore(id: number, phase: SnapshotPhase): Promise<number> {
+    return this.#connection.run((manager) => manager.countBy(SnapshotEntity, { status: 'unfinished', phase, id: LessThan(id) }));
   }
 
   async oldestInPhase(phase: SnapshotPhase): Promise<SnapshotRow | null> {

@@ -4,22 +4,23 @@ import type { Step } from '../../state-machine/provision-states.ts';
 import { NodeEntity } from './entities/node-entity.ts';
 import { insertHistory } from './history-store.ts';
 import { columnsOf, type NodePatch } from './node-patch.ts';
+import { insertOperation, type NewOperation } from './operation-store.ts';
 import { updateRows } from './row-writing.ts';
 import type { NodeRow, SnapshotRow } from './rows.ts';
 import { insertSnapshot, type NewSnapshot } from './snapshot-store.ts';
 import { isUniqueViolation } from './unique-violation.ts';
 
 export interface StepOptions {
-  /** The lock must be held under this name. Without it and `reserveFor` the lock must be free. */
+  /** The lock must be held under this name. Without it the lock must be free. */
   heldBy?: string;
-  /** Take the free lock under this name, in the same statement. */
-  reserveFor?: string;
   /** Let the lock go with the step. */
   release?: boolean;
   patch?: NodePatch;
   history: { conductor: string; user: string; error?: string };
   /** The snapshot that begins with this step. */
   snapshot?: NewSnapshot;
+  /** The deployment that begins with this step. */
+  operation?: NewOperation;
 }
 
 export type StoredStep = { stored: true; node: NodeRow; snapshot?: SnapshotRow } | { stored: false; reason: 'locked' | 'state' | 'holder in use'; node: NodeRow };
@@ -27,7 +28,7 @@ export type StoredStep = { stored: true; node: NodeRow; snapshot?: SnapshotRow }
 /** Another unfinished snapshot has the holder: rolls the step back. */
 export class HolderInUse extends Error {}
 
-/** Compare-and-swap of a node's provision state, with its line of history and the snapshot it begins. `manager` is a transaction's. */
+/** Compare-and-swap of a node's provision state, with its line of history and the snapshot or operation it begins. `manager` is a transaction's. */
 export async function swapState(manager: EntityManager, id: number, step: Step, options: StepOptions): Promise<StoredStep> {
   const now = new Date();
   const before = await manager.findOneBy(NodeEntity, { id });
@@ -40,7 +41,7 @@ export async function swapState(manager: EntityManager, id: number, step: Step, 
     targetProvisionState: step.target,
     provisionUpdatedAt: now,
     updatedAt: now,
-    ...(options.release ? { reservation: null } : options.reserveFor === undefined ? {} : { reservation: options.reserveFor }),
+    ...(options.release ? { reservation: null } : {}),
   };
   const swapped = await updateRows(manager, NodeEntity, where, columns);
   const node = await manager.findOneByOrFail(NodeEntity, { id });
@@ -53,6 +54,7 @@ export async function swapState(manager: EntityManager, id: number, step: Step, 
     severity: options.history.error === undefined ? 'INFO' : 'ERROR',
     event: describeStep(step, before, now, options.history.error),
   });
+  if (options.operation) await insertOperation(manager, id, options.operation);
   if (!options.snapshot) return { stored: true, node };
   const snapshot = await insertSnapshot(manager, id, options.snapshot).catch((error: unknown) => {
     throw isUniqueViolation(error) ? new HolderInUse('an unfinished snapshot has this image as its target', { cause: error }) : error;

@@ -2,6 +2,7 @@ import { InvalidParameterError, NotFoundError, UnsupportedInterfaceError } from 
 import type { InterfaceKind, NodeRow } from '../db/rows.ts';
 import { createFakeBoot } from './boot/fake.ts';
 import { createFakeDeploy } from './deploy/fake.ts';
+import type { DeployDriver } from './deployment.ts';
 import { createFakeMachines } from './fake-machines.ts';
 import { HARDWARE_TYPES, type HardwareType, type InterfaceOffer } from './hardware-types.ts';
 import type { DriverSet, SnapshotDriver } from './interfaces.ts';
@@ -16,6 +17,8 @@ import { createNoSnapshot } from './snapshot/no-snapshot.ts';
 export interface HardwareServices {
   /** The implementation of the snapshot interface `agent`. */
   agentSnapshot: SnapshotDriver;
+  /** The implementation of the deploy interface `direct`. */
+  directDeploy: DeployDriver;
   /** Deadlines and pauses towards BMCs; the defaults suit real ones. */
   redfish?: Partial<RedfishOptions>;
 }
@@ -104,7 +107,7 @@ function createImplementations(systems: ReturnType<typeof createRedfishSystems>,
     power: { fake: createFakePower(machines), redfish: createRedfishPower(systems) },
     management: { fake: createFakeManagement(machines), redfish: createRedfishManagement(systems) },
     boot: { fake: createFakeBoot() },
-    deploy: { fake: createFakeDeploy() },
+    deploy: { fake: createFakeDeploy(), direct: services.directDeploy },
     snapshot: { 'no-snapshot': createNoSnapshot(), fake: createFakeSnapshot(), agent: services.agentSnapshot },
   };
 }

@@ -2,11 +2,13 @@
  * The contracts of the drivers. A driver is given a task (a node under our lock and what may be used with it) and knows
  * neither API nor database. Every method may be called again after a crash: it looks before it acts.
  */
+import type { Inventory } from '../../protocol/inventory.ts';
 import type { Logger } from '../../protocol/log.ts';
 import type { PowerState, SnapshotPhase } from '../../protocol/provision.ts';
 import type { Image } from '../../protocol/image.ts';
 import type { CommandReport } from '../../protocol/agent-api.ts';
 import type { NodeRow, PortRow, SnapshotRow, SnapshotDiskRow } from '../db/rows.ts';
+import type { DeployDriver } from './deployment.ts';
 
 export type BootDevice = 'pxe' | 'disk' | 'cdrom' | 'bios' | 'safe';
 export interface BootDeviceSetting {
@@ -23,7 +25,7 @@ export interface DriverTask {
   readonly signal: AbortSignal;
 }
 
-interface Driver {
+export interface Driver {
   /** The value of the node's `*_interface` field. */
   readonly name: string;
   /** Description by property name, as `GET /v1/drivers/X/properties` shows them. */
@@ -33,6 +35,8 @@ interface Driver {
 }
 
 export interface PowerDriver extends Driver {
+  /** There is no machine whose state could be found: what was never asked for is not recorded. */
+  readonly imaginary?: true;
   /** Asks the machine. */
   getPowerState(task: DriverTask): Promise<PowerState>;
   /** Asks for the state and returns once the machine confirms it. Already there: nothing is done. */
@@ -55,21 +59,6 @@ export interface BootDriver extends Driver {
 }
 
 export type Outcome = 'done' | 'wait';
-
-/** Deployment; `direct` comes with its own issue. */
-export interface DeployDriver extends Driver {
-  deploy(task: DriverTask): Promise<Outcome>;
-  continueDeploy(task: DriverTask): Promise<Outcome>;
-  tearDown(task: DriverTask): Promise<void>;
-  clean(task: DriverTask, steps: readonly CleanStep[] | null): Promise<Outcome>;
-  continueClean(task: DriverTask): Promise<Outcome>;
-  readonly cleanSteps: readonly string[];
-}
-export interface CleanStep {
-  interface: string;
-  step: string;
-  args?: Record<string, unknown>;
-}
 
 /** The seed's optional interface: start, continue at a heartbeat, clean up. */
 export interface SnapshotDriver extends Driver {
@@ -95,8 +84,10 @@ export interface SnapshotDriver extends Driver {
 
 export interface SnapshotRequest {
   imageRef: string;
-  /** Of the caller; null with no authentication. */
+  /** Of the caller, who must own the holder; null: the project in which we are with the image service must. */
   projectId: string | null;
+  /** The holder may be anybody's: an administrator asks, or the owner was checked before. */
+  anyOwner?: boolean;
 }
 
 /** A driver task with a snapshot under way and the parts that only a snapshot needs. */
@@ -112,6 +103,12 @@ export interface SnapshotTask extends DriverTask {
   saveSnapshot(patch: Partial<Pick<SnapshotRow, 'commandId' | 'credentialHash' | 'captureDeadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'poweredOffAt' | 'poweredOnAt'>>): Promise<void>;
   saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet'>>): Promise<void>;
   saveNode(patch: Partial<Pick<NodeRow, 'bootBack' | 'powerOffDue' | 'powerStateBefore' | 'powerState' | 'targetPowerState' | 'bootBackAttempts' | 'bootBackNextAt' | 'agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt'>>): Promise<void>;
+  /** What the ramdisk found in the machine. */
+  saveInventory(inventory: Inventory): Promise<void>;
+  /** What the ramdisk last found in the machine; null when it never looked. */
+  inventory(): Promise<Inventory | null>;
+  /** Adds a line to the node's history that tells of trouble which fails nothing. */
+  noteEvent(event: string): Promise<void>;
   /** Brings the server back to its own disk, or leaves it off when it was off before; sets bootBack to `done`. */
   bootBack(): Promise<void>;
 }
@@ -165,6 +162,8 @@ export interface ImageService {
   show(imageId: string, signal?: AbortSignal): Promise<Image | null>;
   /** Project of the service's own token; null without authentication. */
   projectId(): Promise<string | null>;
+  /** Sets properties that the image does not have or has with other values; allowed on an active image. */
+  setProperties(imageId: string, properties: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>;
   setFormats(imageId: string, formats: { disk_format?: string | null; container_format?: string | null }, signal?: AbortSignal): Promise<void>;
   /** Resolves once the image is `queued` (an aborted upload returns to it by itself). @throws MetalshotError when it does not in time. */
   waitUntilQueued(imageId: string, timeoutMs: number, signal?: AbortSignal): Promise<Image>;
@@ -177,7 +176,10 @@ export interface ImageService {
 
 /** The ramdisk agent's commands API; implemented by conductor/agent-client. */
 export interface AgentClient {
-  /** Sends a command without waiting for its end. After a lost reply the RUNNING command of the same name is adopted. */
+  /**
+   * Sends a command without waiting for its end. After a lost reply the RUNNING command of the same name is adopted.
+   * @throws OperationFailedError
+   */
   start(node: Readonly<NodeRow>, name: string, params: Record<string, unknown>, signal: AbortSignal): Promise<CommandReport>;
   /** Null: the agent does not know the command. */
   status(node: Readonly<NodeRow>, commandId: string, signal: AbortSignal): Promise<CommandReport | null>;

@@ -1,12 +1,12 @@
 import { messageOf } from '../../protocol/errors.ts';
-import { hasTag } from '../../state-machine/provision-states.ts';
+import type { ProvisionState } from '../../state-machine/provision-machine.ts';
 import type { NodeRow, SnapshotRow } from '../db/rows.ts';
 import { driverTask } from './driver-task.ts';
-import { takeFreeLock } from './lock.ts';
+import { NOTHING_TO_BRING_BACK, outlookOf } from './outlook.ts';
 import type { WorkflowParts } from './parts.ts';
 
 /**
- * Brings a server that was taken down for a snapshot back to its own disk, or leaves it off when it was off before.
+ * Brings a server that was taken down for the ramdisk's work back to its own disk, or leaves it off when it was off before.
  * A ramdisk is switched off hard (it has nothing to lose); a system that was asked to shut down is seen off first, softly
  * if it will, since it could go down by itself later; one that nothing was asked of keeps running. May be called again at
  * any time. The lock must be held.
@@ -30,9 +30,26 @@ export async function bootBack(parts: WorkflowParts, node: NodeRow, snapshot: Sn
 
   const now = new Date();
   await parts.db.nodes.update(node.id, { bootBack: 'done', bootBackAttempts: 0, bootBackNextAt: null, powerState: wasOff ? 'power off' : 'power on', targetPowerState: null, agentUrl: null, agentToken: null, agentVerifyCa: null });
-  if (snapshot && snapshot.poweredOffAt && !wasOff) await parts.db.snapshots.update(snapshot.id, { poweredOnAt: now });
+  if (snapshot?.poweredOffAt && snapshot.poweredOnAt === null && !wasOff) await parts.db.snapshots.update(snapshot.id, { poweredOnAt: now });
   task.log.info({ poweredOn: !wasOff }, 'server is back on its own disk');
   return parts.db.nodes.get(node.id);
+}
+
+/** Boots a server back whose work failed, and says in `last_error` how it stands then; a boot-back that fails is tried again later. The lock must be held. */
+export async function bringBack(parts: WorkflowParts, nodeId: number): Promise<void> {
+  const node = await parts.db.nodes.get(nodeId);
+  try {
+    const operation = STATES_AFTER_OPERATIONS.includes(node.provisionState) ? await parts.db.operations.latestOf(nodeId) : null;
+    const outlook = operation && outlookOf(operation, node);
+    const back = await bootBack(parts, node, operation ? null : await parts.db.snapshots.latestOf(nodeId));
+    if (node.bootBack === null || node.bootBack === 'done') return;
+    await parts.db.nodes.update(nodeId, {
+      ...(outlook?.forgets ? NOTHING_TO_BRING_BACK : {}),
+      lastError: addSentences(withoutFailedBootBack(back.lastError), back.powerState === 'power on' ? (outlook?.saysWhenUp ?? null) : null),
+    });
+  } catch (error) {
+    await noteFailedBootBack(parts, await parts.db.nodes.get(nodeId), error);
+  }
 }
 
 /** A boot-back that failed is noted, with the time of the next try: pauses double up to a maximum. */
@@ -40,46 +57,30 @@ export async function noteFailedBootBack(parts: WorkflowParts, node: NodeRow, er
   const attempts = node.bootBackAttempts + 1;
   const pauseMs = Math.min(parts.times.bootBackRetryMs * 2 ** Math.min(attempts - 1, 30), parts.times.bootBackRetryMaxMs);
   parts.log.error({ node: node.uuid, attempts, pauseMs, error: messageOf(error) }, 'server could not be booted back; it will be tried again');
+  const goal = node.powerStateBefore === 'power off' ? 'switched off' : 'booted back from its own disk';
   await parts.db.nodes.update(node.id, {
     bootBack: 'failed',
     bootBackAttempts: attempts,
     bootBackNextAt: new Date(Date.now() + pauseMs),
-    lastError: appendOnce(node.lastError, `The server could not be booted back from its own disk (this is tried again by itself): ${messageOf(error)}`),
+    lastError: [withoutFailedBootBack(node.lastError), `${BOOT_BACK_FAILED} ${goal} (this is tried again by itself): ${messageOf(error)}`].filter((text) => text !== null).join(' '),
   });
 }
 
-/**
- * Starts every boot-back that is due, each on its own: one dead BMC must not keep other servers down. In every state, in
- * maintenance too, but for those in which a ramdisk may be at work: there the workflow decides about power.
- */
-export async function retryBootBacks(parts: WorkflowParts): Promise<void> {
-  for (const due of await parts.db.nodes.withPendingBootBack(new Date())) {
-    if (due.reservation !== null || (await isLeftAlone(parts, due))) continue;
-    parts.background.start(`boot back ${due.uuid}`, () => retryBootBack(parts, due.id));
-  }
+/** Where a server that is still down was taken down by a deployment or a cleaning. */
+export const STATES_AFTER_OPERATIONS: readonly ProvisionState[] = ['deploy failed', 'clean failed'];
+
+const BOOT_BACK_FAILED = 'The server could not be';
+
+/** What was said of boot-backs that failed ends the text. */
+function withoutFailedBootBack(text: string | null): string | null {
+  const at = text?.indexOf(BOOT_BACK_FAILED) ?? -1;
+  return text === null || at < 0 ? text : text.slice(0, at).trimEnd() || null;
 }
 
-async function retryBootBack(parts: WorkflowParts, nodeId: number): Promise<void> {
-  const node = await takeFreeLock(parts, nodeId);
-  if (!node) return;
-  try {
-    if (!(await isLeftAlone(parts, node))) await bootBack(parts, node, await parts.db.snapshots.latestOf(node.id));
-  } catch (error) {
-    await noteFailedBootBack(parts, node, error);
-  } finally {
-    await parts.db.nodes.release(node.id, parts.host);
-  }
+/** The text with these sentences behind it; null is none. */
+export function addSentences(text: string | null, ...sentences: (string | null)[]): string | null {
+  const added = sentences.filter((sentence) => sentence !== null);
+  if (added.length === 0) return text;
+  const before = text === null ? [] : [/[.!?]$/.test(text) ? text : `${text}.`];
+  return [...before, ...added].join(' ');
 }
-
-/** A snapshot that waits for its turn has no ramdisk: a server that is still down from an attempt before comes back meanwhile. */
-async function isLeftAlone(parts: WorkflowParts, node: NodeRow): Promise<boolean> {
-  if (!hasTag(node.provisionState, 'lookup')) return false;
-  return node.provisionState !== 'snapshot wait' || (await parts.db.snapshots.unfinishedOf(node.id))?.phase !== 'queue';
-}
-
-const appendOnce = (text: string | null, more: string): string => {
-  if (text === null) return more;
-  const marker = 'The server could not be booted back';
-  const before = text.includes(marker) ? text.slice(0, text.indexOf(marker)).trimEnd() : text;
-  return before === '' ? more : `${before} ${more}`;
-};

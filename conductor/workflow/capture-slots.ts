@@ -14,13 +14,12 @@ export class CaptureSlots {
     this.#parts = parts;
   }
 
-  /** Moves the snapshot out of the queue when a slot is free and nobody waits longer. @returns whether it did. */
+  /** Moves the snapshot out of the queue when a slot is free that nobody who waits longer needs. @returns whether it did. */
   claim(snapshot: SnapshotRow): Promise<boolean> {
     const decision = this.#deciding.then(async () => {
       const { snapshots } = this.#parts.db;
-      if ((await snapshots.countInPhases(CAPTURING)) >= this.#parts.maxConcurrentCaptures) return false;
-      const first = await snapshots.oldestInPhase('queue');
-      if (first && first.id !== snapshot.id) return false;
+      const free = this.#parts.maxConcurrentCaptures - (await snapshots.countInPhases(CAPTURING));
+      if ((await snapshots.countBefore(snapshot.id, 'queue')) >= free) return false;
       await snapshots.setPhase(snapshot.id, 'quiesce');
       return true;
     });

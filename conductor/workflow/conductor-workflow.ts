@@ -1,5 +1,6 @@
 import type { HeartbeatBody } from '../../protocol/agent-api.ts';
 import { UnsupportedInterfaceError } from '../../protocol/errors.ts';
+import type { Plan } from '../../protocol/plan.ts';
 import type { PowerTarget, ProvisionRequest, Verb } from '../../protocol/provision.ts';
 import type { BootDevice, BootDeviceSetting } from '../drivers/interfaces.ts';
 import type { NodeRow } from '../db/rows.ts';
@@ -8,6 +9,8 @@ import { CaptureSlots } from './capture-slots.ts';
 import { driverTask } from './driver-task.ts';
 import { withLock } from './lock.ts';
 import * as life from './node-life.ts';
+import { dryRunDeployment } from './deployment-request.ts';
+import { settleOperation } from './operation-workflow.ts';
 import type { WorkflowParts } from './parts.ts';
 import { changePower } from './power.ts';
 import { requestProvision, snapshotRequest } from './provision-request.ts';
@@ -27,10 +30,10 @@ const executorsWith = (slots: CaptureSlots): Executors => ({
   adopt: life.adopt,
   clean: life.clean,
   continueClean: life.continueClean,
-  stopClean: life.forgetAgent,
+  stopClean: settleOperation,
   deploy: life.deploy,
   continueDeploy: life.continueDeploy,
-  stopDeploy: life.forgetAgent,
+  stopDeploy: settleOperation,
   tearDown: life.tearDown,
   startSnapshot: (work) => startSnapshot(work, slots),
   continueSnapshot: (work) => continueSnapshot(work, slots),
@@ -54,11 +57,15 @@ export class ConductorWorkflow implements Workflow {
   /** Takes over what an earlier run left, then begins to watch. To be called once, before requests are answered. */
   async start(): Promise<void> {
     await recover(this.#parts, this.#executors);
-    startWatch(this.#parts, this.#attendant, this.#slots);
+    startWatch(this.#parts, this.#attendant, this.#slots, this.#executors);
   }
 
   provision(node: NodeRow, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<void> {
     return requestProvision(this.#parts, this.#executors, node, verb, request, caller);
+  }
+
+  planDeployment(node: NodeRow, verb: 'deploy' | 'rebuild', request: ProvisionRequest, caller: Caller): Promise<Plan> {
+    return dryRunDeployment(this.#parts, node, verb, request, caller);
   }
 
   dryRunSnapshot(node: NodeRow, request: ProvisionRequest, caller: Caller): Promise<Record<string, CheckResult>> {
@@ -67,8 +74,8 @@ export class ConductorWorkflow implements Workflow {
     return checkSnapshot(this.#parts, node, snapshotRequest(request, caller));
   }
 
-  changePower(node: NodeRow, target: PowerTarget, timeoutMs: number | undefined): Promise<void> {
-    return changePower(this.#parts, node, target, timeoutMs);
+  changePower(node: NodeRow, target: PowerTarget, timeoutMs: number | undefined, caller: Caller): Promise<void> {
+    return changePower(this.#parts, node, target, timeoutMs, caller.user);
   }
 
   withLock<T>(nodeUuid: string, work: (node: NodeRow) => Promise<T>): Promise<T> {

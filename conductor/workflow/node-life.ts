@@ -1,69 +1,82 @@
 /** Executors for the life around a snapshot: verify, adopt, clean, deploy, tear down. Each may be called again. */
+import { randomUUID } from 'node:crypto';
 import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
-import type { CleanStep, Outcome } from '../drivers/interfaces.ts';
+import type { NodeRow } from '../db/rows.ts';
+import type { CleanStep } from '../drivers/deployment.ts';
+import type { DriverSet, DriverTask, Outcome } from '../drivers/interfaces.ts';
+import { NO_AGENT } from '../drivers/ramdisk-phases.ts';
 import { driverTask } from './driver-task.ts';
+import { carryOn, endOperation, unfinishedOperation } from './operation-workflow.ts';
+import { NOTHING_TO_BRING_BACK, withoutHalfWritten } from './outlook.ts';
+import type { WorkflowParts } from './parts.ts';
 import { endSnapshot } from './snapshot-workflow.ts';
 import type { Work } from './work.ts';
 
-const eventOf = (outcome: Outcome): ProvisionEvent => ({ type: outcome });
-/** What a ramdisk of an earlier boot said is void: the next one gets a token of its own. */
-const NO_AGENT = { agentToken: null, agentUrl: null, agentVerifyCa: null, agentLastHeartbeatAt: null };
-/** Whoever deploys or undeploys a server decides what runs on it: there is nothing to bring it back to any more. */
-const NOTHING_TO_BRING_BACK = { bootBack: null, powerStateBefore: null, powerOffDue: 'none' as const, bootBackAttempts: 0, bootBackNextAt: null };
-
 /** A node is manageable when its BMC answers. */
 export async function verify({ parts, node }: Work): Promise<ProvisionEvent> {
-  const { power, management } = parts.hardware.driversFor(node);
+  const drivers = parts.hardware.driversFor(node);
   const task = await driverTask(parts, node, parts.limits.powerTimeoutMs);
-  await power.validate(task);
-  await management.validate(task);
-  await parts.db.nodes.update(node.id, { powerState: await power.getPowerState(task) });
+  await drivers.power.validate(task);
+  await drivers.management.validate(task);
+  await recordPowerState(parts, drivers, task);
   return { type: 'done' };
 }
 
-/** Takes over a server that already runs: everything is checked, nothing is touched. */
+/** Takes over a server that already runs: everything that this needs is checked, nothing is touched. */
 export async function adopt({ parts, node }: Work): Promise<ProvisionEvent> {
   const drivers = parts.hardware.driversFor(node);
   const task = await driverTask(parts, node, parts.limits.powerTimeoutMs);
-  for (const driver of [drivers.power, drivers.management, drivers.boot, drivers.deploy]) await driver.validate(task);
-  await parts.db.nodes.update(node.id, { powerState: await drivers.power.getPowerState(task) });
+  for (const driver of [drivers.power, drivers.management, drivers.boot]) await driver.validate(task);
+  await recordPowerState(parts, drivers, task);
   return { type: 'done' };
 }
 
-export async function clean({ parts, node }: Work): Promise<ProvisionEvent> {
-  const steps = manualSteps(node.driverInternalInfo['clean_steps']);
+/** What a machine in memory answers is nobody's power state until somebody asks for one; Ironic's fake has none either. */
+async function recordPowerState(parts: WorkflowParts, { power }: DriverSet, task: DriverTask): Promise<void> {
+  const powerState = await power.getPowerState(task);
+  if (!power.imaginary) await parts.db.nodes.update(task.node.id, { powerState });
+}
+
+/** On the way to `available` only where the configuration or the node asks for it; by hand always. */
+export async function clean(work: Work): Promise<ProvisionEvent> {
+  const { parts, node, user } = work;
+  const steps = manualSteps(node);
   await parts.db.nodes.update(node.id, NO_AGENT);
-  const { deploy } = parts.hardware.driversFor(node);
-  return cleaned(await deploy.clean(await driverTask(parts, node), steps), steps !== null);
+  if (steps === null && !(node.automatedClean ?? parts.automatedClean)) return cleaned('done', node);
+  const operation = await parts.db.operations.create(node.id, { uuid: randomUUID(), kind: 'clean', requestedBy: user, image: null, generalize: null });
+  return cleaned(await carryOn(work, operation, (session) => session.drivers.deploy.clean(session, steps)), node);
 }
 
-export async function continueClean({ parts, node }: Work): Promise<ProvisionEvent> {
-  const { deploy } = parts.hardware.driversFor(node);
-  return cleaned(await deploy.continueClean(await driverTask(parts, node)), manualSteps(node.driverInternalInfo['clean_steps']) !== null);
+export async function continueClean(work: Work): Promise<ProvisionEvent> {
+  const operation = await unfinishedOperation(work.parts, work.node);
+  return cleaned(await carryOn(work, operation, (session) => session.drivers.deploy.continueClean(session)), work.node);
 }
 
-/** Cleaning by hand ends where it came from, cleaning on the way to `available` goes there. */
-const cleaned = (outcome: Outcome, manual: boolean): ProvisionEvent => (outcome === 'wait' ? { type: 'wait' } : { type: manual ? 'manage' : 'done' });
-const manualSteps = (stored: unknown): CleanStep[] | null => (Array.isArray(stored) ? (stored as CleanStep[]) : null);
+/** Cleaning by hand ends where it came from, cleaning on the way to `available` goes there; a retired node goes nowhere but to its keeper. */
+const cleaned = (outcome: Outcome, node: NodeRow): ProvisionEvent => ({ type: outcome === 'wait' ? 'wait' : manualSteps(node) !== null || node.retired ? 'manage' : 'done' });
 
-export async function deploy({ parts, node }: Work): Promise<ProvisionEvent> {
-  await parts.db.nodes.update(node.id, { ...NO_AGENT, ...NOTHING_TO_BRING_BACK });
-  return eventOf(await parts.hardware.driversFor(node).deploy.deploy(await driverTask(parts, node)));
+function manualSteps({ driverInternalInfo }: NodeRow): CleanStep[] | null {
+  const stored = driverInternalInfo['clean_steps'];
+  return Array.isArray(stored) ? (stored as unknown as CleanStep[]) : null;
 }
 
-export async function continueDeploy({ parts, node }: Work): Promise<ProvisionEvent> {
-  return eventOf(await parts.hardware.driversFor(node).deploy.continueDeploy(await driverTask(parts, node)));
+export async function deploy(work: Work): Promise<ProvisionEvent> {
+  const operation = await unfinishedOperation(work.parts, work.node);
+  await work.parts.db.nodes.update(work.node.id, NO_AGENT);
+  return { type: await carryOn(work, operation, (session) => session.drivers.deploy.deploy(session)) };
 }
 
-/** A wait for the ramdisk that ended badly: what it knew is void. */
-export async function forgetAgent({ parts, node }: Work): Promise<null> {
-  await parts.db.nodes.update(node.id, NO_AGENT);
-  return null;
+export async function continueDeploy(work: Work): Promise<ProvisionEvent> {
+  const operation = await unfinishedOperation(work.parts, work.node);
+  return { type: await carryOn(work, operation, (session) => session.drivers.deploy.continueDeploy(session)) };
 }
 
-/** Undeploy: a snapshot under way ends (its server is not brought back: it is to go), the server is switched off, its instance forgotten. */
+/** Undeploy: whatever is under way ends (its server is not brought back: it is to go), the server is switched off, its instance forgotten. */
 export async function tearDown({ parts, node }: Work): Promise<ProvisionEvent> {
-  await endSnapshot(parts, node, 'The node was undeployed while its snapshot was under way');
+  for (const end of [endSnapshot, endOperation]) {
+    const leftBehind = await end(parts, node, 'The node was undeployed meanwhile');
+    if (leftBehind !== null) parts.log.warn({ node: node.uuid, leftBehind }, 'work that an undeployment ended left something behind');
+  }
   await parts.db.nodes.update(node.id, NOTHING_TO_BRING_BACK);
   const drivers = parts.hardware.driversFor(node);
   const task = await driverTask(parts, node, 4 * parts.limits.powerTimeoutMs);
@@ -71,7 +84,7 @@ export async function tearDown({ parts, node }: Work): Promise<ProvisionEvent> {
   await drivers.power.setPowerState(task, 'power off', parts.limits.powerTimeoutMs);
   await drivers.boot.cleanUpRamdisk(task);
   await drivers.management.setBootDevice(task, 'disk', false);
-  const { clean_steps: _, ...driverInternalInfo } = node.driverInternalInfo;
+  const { clean_steps: _, ...driverInternalInfo } = withoutHalfWritten((await parts.db.nodes.get(node.id)).driverInternalInfo);
   await parts.db.nodes.update(node.id, { ...NO_AGENT, driverInternalInfo, powerState: 'power off', instanceInfo: {}, instanceUuid: null });
   return { type: 'clean' };
 }

@@ -1,5 +1,6 @@
 import type { Logger } from '../../protocol/log.ts';
 import type { Database } from '../db/database.ts';
+import type { OperationLimits } from '../drivers/deployment.ts';
 import type { AgentClient, ImageService, SnapshotLimits, SnapshotShare } from '../drivers/interfaces.ts';
 import type { HardwareRegistry } from '../drivers/hardware.ts';
 import type { BackgroundWork } from './background-work.ts';
@@ -16,6 +17,18 @@ export interface WorkflowTimes {
   bootBackRetryMaxMs: number;
 }
 
+/** How a conductor looks after nodes that nobody has asked anything of. */
+export interface DutyOptions {
+  /** 0: power states are not asked for. */
+  powerSyncIntervalMs: number;
+  /** Failures in a row after which a node is put into maintenance. */
+  powerSyncAttempts: number;
+  /** Whether the recorded power state is brought about again, instead of recording what is found. */
+  forcePowerState: boolean;
+  /** A conductor that has not been seen for so long is dead. */
+  conductorTimeoutMs: number;
+}
+
 /** What every part of the workflow works with; made once by app. */
 export interface WorkflowParts {
   /** Name of this conductor: what stands in `reservation`. */
@@ -26,7 +39,11 @@ export interface WorkflowParts {
   readonly images: ImageService;
   readonly agent: AgentClient;
   readonly times: WorkflowTimes;
+  readonly duties: DutyOptions;
   readonly limits: SnapshotLimits;
+  readonly operationLimits: OperationLimits;
+  /** Whether a node is cleaned on its way to `available`, where the node itself does not say. */
+  readonly automatedClean: boolean;
   readonly maxConcurrentCaptures: number;
   readonly background: BackgroundWork;
   readonly log: Logger;

@@ -4,12 +4,14 @@ import { UUID_PATTERN, VERB_EVENTS, type ProvisionRequest, type Verb } from '../
 import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
 import { hasTransition } from '../../state-machine/provision-states.ts';
 import type { NodePatch } from '../db/node-store.ts';
+import type { NewOperation } from '../db/operation-store.ts';
 import type { NodeRow } from '../db/rows.ts';
 import type { NewSnapshot } from '../db/snapshot-store.ts';
 import type { SnapshotRequest } from '../drivers/interfaces.ts';
 import { bootBack, noteFailedBootBack } from './boot-back.ts';
+import { newDeployment } from './deployment-request.ts';
 import { driverTask } from './driver-task.ts';
-import { retryWhileLocked } from './lock.ts';
+import { retryWhileLocked, takeLock } from './lock.ts';
 import type { WorkflowParts } from './parts.ts';
 import { changeProvisionState } from './provision-state.ts';
 import { carryOut, type Executors } from './work.ts';
@@ -19,33 +21,55 @@ import type { Caller } from './workflow.ts';
 interface VerbArguments {
   patch?: NodePatch;
   snapshot?: NewSnapshot;
+  operation?: NewOperation;
 }
 
 const REQUEST_CHECK_TIMEOUT_MS = 60_000;
 
 /**
  * A provision verb in Ironic's order: maintenance and protection, the lock (409), the state (400), the verb's own arguments
- * (400), then the new state is stored together with the lock, and the work begins.
+ * (400), then the new state is stored under the lock, and the work begins.
  */
 export async function requestProvision(parts: WorkflowParts, executors: Executors, node: NodeRow, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<void> {
   refuseMaintenance(node, verb);
-  await retryWhileLocked(parts, () => refuseLockedOrWrongState(parts, node, verb));
-  const args = await checkArguments(parts, node, verb, request, caller);
+  const checked = await retryWhileLocked(parts, () => refuseLockedOrWrongState(parts, node, verb));
+  const args = await checkArguments(parts, checked, verb, request, caller);
   await retryWhileLocked(parts, async () => {
-    const current = await parts.db.nodes.get(node.id);
-    if (verb === 'abort' && current.provisionState === 'snapshot failed' && !isBootedBack(current)) return abortAfterBootBack(parts, current, caller);
+    const locked = await takeLock(parts, node.uuid);
+    let begun = false;
+    try {
+      begun = await begin(locked);
+    } finally {
+      if (!begun) await parts.db.nodes.release(node.id, parts.host);
+    }
+  });
+
+  /** Under the lock. @returns whether the work has the lock from now on. */
+  async function begin(current: NodeRow): Promise<boolean> {
+    if (verb === 'abort' && current.provisionState === 'snapshot failed' && !isBootedBack(current)) {
+      abortAfterBootBack(parts, current, caller);
+      return true;
+    }
+    refuseMaintenance(current, verb);
+    refuseWrongState(current, verb);
+    // the checks took their time, and nobody was kept from changing the node meanwhile
+    const { patch, snapshot, operation } = isUnchanged(checked, current) ? args : await checkArguments(parts, current, verb, request, caller);
     const event: ProvisionEvent = verb === 'abort' ? { type: 'abort', bootedBack: isBootedBack(current) } : { type: VERB_EVENTS[verb] };
     const error = verb === 'abort' && current.provisionState !== 'snapshot failed' ? `By request of ${caller.user}, the operation in state "${current.provisionState}" was aborted.` : undefined;
     const change = await changeProvisionState(parts, current, event, {
       user: caller.user,
-      lock: 'take',
-      patch: { lastError: null, ...args.patch },
+      lock: 'held',
+      patch: { lastError: null, ...patch },
       ...(error === undefined ? {} : { error }),
-      ...(args.snapshot ? { snapshot: args.snapshot } : {}),
+      ...(snapshot ? { snapshot } : {}),
+      ...(operation ? { operation } : {}),
     });
     parts.background.start(`${verb} ${node.uuid}`, () => carryOut(executors, { parts, node: change.node, user: caller.user }, change.step.intentions));
-  });
+    return true;
+  }
 }
+
+const isUnchanged = (before: NodeRow, now: NodeRow): boolean => before.updatedAt?.getTime() === now.updatedAt?.getTime();
 
 const isBootedBack = (node: NodeRow): boolean => node.bootBack !== 'pending' && node.bootBack !== 'failed';
 
@@ -53,18 +77,23 @@ function refuseMaintenance(node: NodeRow, verb: Verb): void {
   if (node.maintenance && ['active', 'deploy', 'rebuild', 'snapshot'].includes(verb)) {
     throw new InvalidParameterError(`The ${verb} operation can't be performed on node ${node.uuid} because it's in maintenance mode.`);
   }
-  if (node.protected && ['rebuild', 'deleted', 'undeploy'].includes(verb)) throw new ForbiddenError(`Node ${node.uuid} is protected: unset it first to ${verb} it.`);
+  if (node.retired && verb === 'provide') throw new InvalidParameterError(`The provide operation can't be performed on node ${node.uuid} because it is retired.`);
+  if (node.protected && ['rebuild', 'deleted', 'undeploy'].includes(verb)) throw new ForbiddenError(`Node ${node.uuid} is protected: unset that first to ${verb === 'rebuild' ? 'rebuild' : 'undeploy'} it.`);
 }
 
-async function refuseLockedOrWrongState(parts: WorkflowParts, { id }: NodeRow, verb: Verb): Promise<void> {
+async function refuseLockedOrWrongState(parts: WorkflowParts, { id }: NodeRow, verb: Verb): Promise<NodeRow> {
   const node = await parts.db.nodes.get(id);
   if (node.reservation !== null) throw new NodeLockedError(node.uuid, node.reservation);
+  refuseWrongState(node, verb);
+  return node;
+}
+
+function refuseWrongState(node: NodeRow, verb: Verb): void {
   if (!hasTransition(node.provisionState, VERB_EVENTS[verb])) throw new InvalidStateError(verb, node.uuid, node.provisionState);
 }
 
 async function checkArguments(parts: WorkflowParts, node: NodeRow, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<VerbArguments> {
   const drivers = parts.hardware.driversFor(node);
-  const task = await driverTask(parts, node, REQUEST_CHECK_TIMEOUT_MS);
   if (request.clean_steps && verb !== 'clean') throw new InvalidParameterError('"clean_steps" is only valid when setting target provision state to clean');
   switch (verb) {
     case 'clean': {
@@ -79,10 +108,10 @@ async function checkArguments(parts: WorkflowParts, node: NodeRow, verb: Verb, r
     }
     case 'active':
     case 'deploy':
-    case 'rebuild':
-      await drivers.power.validate(task);
-      await drivers.deploy.validate(task);
-      return {};
+    case 'rebuild': {
+      const { instanceInfo, operation } = await newDeployment(parts, node, verb === 'rebuild' ? 'rebuild' : 'deploy', request, caller);
+      return { patch: { instanceInfo }, operation };
+    }
     case 'snapshot':
       return { snapshot: await newSnapshot(parts, node, request, caller) };
     default:
@@ -95,7 +124,7 @@ export function snapshotRequest(request: ProvisionRequest, caller: Caller): Snap
   const { image_ref: imageRef } = request;
   if (imageRef === undefined || imageRef === null) throw new InvalidParameterError('image_ref: required with the target "snapshot": the UUID of the precreated image that receives the data.');
   if (typeof imageRef !== 'string' || !UUID_PATTERN.test(imageRef)) throw new InvalidParameterError(`image_ref: expected the UUID of a precreated image, found ${JSON.stringify(imageRef)}.`);
-  return { imageRef: imageRef.toLowerCase(), projectId: caller.projectId };
+  return { imageRef: imageRef.toLowerCase(), projectId: caller.projectId, ...(caller.access === 'admin' && caller.scope !== undefined ? { anyOwner: true } : {}) };
 }
 
 async function newSnapshot(parts: WorkflowParts, node: NodeRow, request: ProvisionRequest, caller: Caller): Promise<NewSnapshot> {
@@ -110,8 +139,7 @@ async function newSnapshot(parts: WorkflowParts, node: NodeRow, request: Provisi
 }
 
 /** `active` is reported only when the server runs as before: first the boot-back, in the background, then the transition. */
-async function abortAfterBootBack(parts: WorkflowParts, found: NodeRow, caller: Caller): Promise<void> {
-  if (!(await parts.db.nodes.reserve(found.id, parts.host))) throw new NodeLockedError(found.uuid, (await parts.db.nodes.get(found.id)).reservation ?? 'another request');
+function abortAfterBootBack(parts: WorkflowParts, found: NodeRow, caller: Caller): void {
   parts.background.start(`abort ${found.uuid}`, async () => {
     let node = await parts.db.nodes.get(found.id);
     try {

@@ -2,20 +2,22 @@ import { InvalidParameterError, InvalidStateError, NodeLockedError } from '../..
 import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
 import { stepFrom, type Step } from '../../state-machine/provision-states.ts';
 import type { NodePatch } from '../db/node-store.ts';
+import type { NewOperation } from '../db/operation-store.ts';
 import type { NodeRow, SnapshotRow } from '../db/rows.ts';
 import type { NewSnapshot } from '../db/snapshot-store.ts';
 import type { WorkflowParts } from './parts.ts';
 
 export interface ChangeOptions {
   user: string;
-  /** Take the free lock with the change, or make the change under the lock that we hold. */
-  lock: 'take' | 'held' | 'none';
+  /** Whether the change is made under the lock that we hold; without it the lock must be free. */
+  lock: 'held' | 'none';
   /** Let go of the lock with the change. */
   release?: boolean;
   patch?: NodePatch;
   /** Why, when the event tells of a failure; becomes `last_error` and stands in the history. */
   error?: string;
   snapshot?: NewSnapshot;
+  operation?: NewOperation;
 }
 
 export interface Change {
@@ -26,19 +28,19 @@ export interface Change {
 
 /**
  * The one function that changes a node's `provision_state`: it asks the machine, and stores the step by compare-and-swap
- * on state and lock, with its history line and (for a snapshot) its row, in one transaction.
+ * on state and lock, with its history line and the row of the snapshot or deployment that begins, in one transaction.
  * @throws InvalidStateError when the machine, or the row by now, does not allow the event; NodeLockedError; InvalidParameterError when the image holder is taken.
  */
 export async function changeProvisionState(parts: WorkflowParts, node: NodeRow, event: ProvisionEvent, options: ChangeOptions): Promise<Change> {
-  const step = stepFrom(node.provisionState, event);
+  const step = stepFrom(node.provisionState, event, node.targetProvisionState);
   if (!step) throw new InvalidStateError(event.type, node.uuid, node.provisionState);
   const stored = await parts.db.nodes.storeStep(node.id, step, {
     ...(options.lock === 'held' ? { heldBy: parts.host } : {}),
-    ...(options.lock === 'take' ? { reserveFor: parts.host } : {}),
     release: options.release ?? false,
     patch: { ...options.patch, ...(options.error === undefined ? {} : { lastError: options.error }) },
     history: { conductor: parts.host, user: options.user, ...(options.error === undefined ? {} : { error: options.error }) },
     ...(options.snapshot ? { snapshot: options.snapshot } : {}),
+    ...(options.operation ? { operation: options.operation } : {}),
   });
   if (stored.stored) {
     parts.log.info({ node: node.uuid, from: step.from, event: step.event, to: step.to, user: options.user, error: options.error }, 'provision state changed');

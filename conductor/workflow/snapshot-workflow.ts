@@ -2,7 +2,8 @@ import { OperationFailedError, messageOf } from '../../protocol/errors.ts';
 import type { SnapshotPhase } from '../../protocol/provision.ts';
 import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
 import type { NodeRow, SnapshotRow } from '../db/rows.ts';
-import { bootBack, noteFailedBootBack } from './boot-back.ts';
+import { bringBack } from './boot-back.ts';
+import { NO_AGENT } from '../drivers/ramdisk-phases.ts';
 import type { CaptureSlots } from './capture-slots.ts';
 import type { WorkflowParts } from './parts.ts';
 import { driverTask } from './driver-task.ts';
@@ -39,7 +40,7 @@ async function checkAgain({ parts, node }: Work, { disks }: SnapshotRow): Promis
   const driver = parts.hardware.driversFor(node).snapshot;
   const task = await driverTask(parts, node, CHECK_TIMEOUT_MS);
   for (const { imageRef } of disks) {
-    for (const check of Object.values(driver.requestChecks(task, { imageRef, projectId: null }))) await check();
+    for (const check of Object.values(driver.requestChecks(task, { imageRef, projectId: null, anyOwner: true }))) await check();
   }
 }
 
@@ -47,6 +48,7 @@ async function conclude(parts: WorkflowParts, session: SnapshotSession, outcome:
   if (outcome === 'wait') return { type: 'wait' };
   const { bootBack: state } = await parts.db.nodes.get(session.node.id);
   if (state === 'pending' || state === 'failed') throw new OperationFailedError('The snapshot ended, but the server is not back on its own disk');
+  await parts.db.nodes.update(session.node.id, NO_AGENT);
   await parts.db.snapshots.finish(session.snapshot.id, 'done', null);
   return { type: 'done' };
 }
@@ -56,11 +58,8 @@ export async function settleSnapshot({ parts, node }: Work): Promise<null> {
   const leftBehind = await endSnapshot(parts, node, node.lastError ?? 'the snapshot failed');
   const current = await parts.db.nodes.get(node.id);
   if (leftBehind !== null) await parts.db.nodes.update(node.id, { lastError: `${current.lastError ?? ''} ${leftBehind}`.trim() });
-  try {
-    await bootBack(parts, current, await parts.db.snapshots.latestOf(node.id));
-  } catch (error) {
-    await noteFailedBootBack(parts, await parts.db.nodes.get(node.id), error);
-  }
+  await bringBack(parts, node.id);
+  await parts.db.nodes.update(node.id, NO_AGENT);
   return null;
 }
 

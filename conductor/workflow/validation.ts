@@ -29,10 +29,13 @@ async function allOf(checks: Readonly<Record<string, () => Promise<void>>>): Pro
 export async function validateInterfaces(parts: WorkflowParts, node: NodeRow): Promise<Record<string, CheckResult>> {
   const task = await driverTask(parts, node, CHECK_TIMEOUT_MS);
   const results: Record<string, CheckResult> = {};
-  for (const kind of INTERFACE_KINDS) results[kind] = await check(() => validateKind(parts, task, kind));
+  for (const kind of INTERFACE_KINDS) results[kind] = await checkInterface(parts, task, kind);
   delete results['vendor']; // Ironic's reply has none
   return results;
 }
+
+/** Whether one interface of the task's node could work. */
+export const checkInterface = (parts: WorkflowParts, task: DriverTask, kind: (typeof INTERFACE_KINDS)[number]): Promise<CheckResult> => check(() => validateKind(parts, task, kind));
 
 async function validateKind(parts: WorkflowParts, task: DriverTask, kind: (typeof INTERFACE_KINDS)[number]): Promise<void> {
   const drivers = parts.hardware.driversFor(task.node);

@@ -1,4 +1,5 @@
 import type { HeartbeatBody } from '../../protocol/agent-api.ts';
+import type { Plan } from '../../protocol/plan.ts';
 import type { PowerTarget, ProvisionRequest, Verb } from '../../protocol/provision.ts';
 import type { BootDevice, BootDeviceSetting } from '../drivers/interfaces.ts';
 import type { NodeRow } from '../db/rows.ts';
@@ -7,6 +8,10 @@ import type { NodeRow } from '../db/rows.ts';
 export interface Caller {
   user: string;
   projectId: string | null;
+  /** What the caller may do; without Keystone everything. */
+  access: 'admin' | 'project' | 'reader';
+  /** What a Keystone token is for; absent without Keystone. */
+  scope?: 'project' | 'system';
 }
 
 /** One line of `validate` and of a snapshot's dry run. */
@@ -19,9 +24,12 @@ export interface CheckResult {
 export interface Workflow {
   /**
    * A provision verb, from Ironic's step 4 on (argument types, node and version are checked by the API): resolves when the
-   * new state is stored; the work goes on in the background. `dryRun` instead returns the checks and touches nothing.
+   * new state is stored; the work goes on in the background.
    */
   provision(node: NodeRow, verb: Verb, request: ProvisionRequest, caller: Caller): Promise<void>;
+  /** What a deploy or rebuild would do, by the same checks; nothing is touched. */
+  planDeployment(node: NodeRow, verb: 'deploy' | 'rebuild', request: ProvisionRequest, caller: Caller): Promise<Plan>;
+  /** The checks that a snapshot request would have to pass; nothing is touched. */
   dryRunSnapshot(node: NodeRow, request: ProvisionRequest, caller: Caller): Promise<Record<string, CheckResult>>;
   /** Resolves when the request is stored (`target_power_state` set); the power action goes on in the background. */
   changePower(node: NodeRow, target: PowerTarget, timeoutMs: number | undefined, caller: Caller): Promise<void>;

@@ -7,6 +7,7 @@ export interface Mount {
   source: string;
   directory: string;
   type: string;
+  options: string[];
 }
 
 const UNMOUNT_TIMEOUT_MS = 10_000;
@@ -17,8 +18,8 @@ export function readMounts(): Mount[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
-      const [source = '', directory = '', type = ''] = line.split(' ').map(unescapeOctal);
-      return { source, directory, type };
+      const [source = '', directory = '', type = '', options = ''] = line.split(' ').map(unescapeOctal);
+      return { source, directory, type, options: options.split(',') };
     });
 }
 

@@ -13,6 +13,7 @@ const entrySchema = z.object({
   status: z.enum(['RUNNING', 'SUCCEEDED', 'FAILED']),
   error: z.object({ type: z.string(), code: z.number(), message: z.string(), details: z.string() }).nullable(),
   result: z.record(z.string(), z.unknown()).nullable(),
+  failureDetails: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 const journalSchema = z.array(entrySchema);
 
@@ -24,6 +25,8 @@ export interface JournalEntry {
   status: CommandReport['command_status'];
   error: CommandReport['command_error'];
   result: JsonObject | null;
+  /** What its error will tell as details, whatever the error is. */
+  failureDetails: JsonObject | null;
 }
 
 /** The agent's commands across its restarts. A command is on disk before it starts. */
@@ -58,5 +61,5 @@ const lost = (entry: JournalEntry): JournalEntry => ({
   ...entry,
   status: 'FAILED',
   result: null,
-  error: { type: 'AgentRestarted', code: 500, message: `the agent restarted while ${entry.name} was running; what it had mounted and started has been removed, and it has to be started again`, details: '' },
+  error: { type: 'AgentRestarted', code: 500, message: `the agent restarted while ${entry.name} was running; what it had mounted and started has been removed, and it has to be started again`, details: entry.failureDetails === null ? '' : JSON.stringify(entry.failureDetails) },
 });

@@ -37,7 +37,7 @@ export class CommandQueue {
   start(request: CommandRequest): CommandReport {
     const prepared = this.#prepare(request);
     if (this.#running) throw new ConflictError('Agent is busy', { command_id: this.#running.id });
-    const entry: JournalEntry = { id: randomUUID(), name: request.name, status: 'RUNNING', error: null, result: null };
+    const entry: JournalEntry = { id: randomUUID(), name: request.name, status: 'RUNNING', error: null, result: null, failureDetails: null };
     this.#params.set(entry.id, prepared.publicParams);
     this.#journal.put(entry);
     this.#log.info({ command: entry.name, id: entry.id, params: prepared.publicParams }, 'command starts');
@@ -100,12 +100,17 @@ export class CommandQueue {
     const report = (progress: JsonObject): void => {
       entry.result = progress; // in memory only: nobody needs the progress of a command that was lost
     };
+    const rememberForFailure = (details: JsonObject): void => {
+      entry.failureDetails = details;
+      this.#journal.put(entry);
+    };
     try {
-      const result = await prepared.run({ signal, report });
+      const result = await prepared.run({ signal, report, rememberForFailure });
       this.#journal.put({ ...entry, status: 'SUCCEEDED', result });
       this.#log.info({ command: entry.name, id: entry.id, result, durationMs: Math.round(performance.now() - started) }, 'command succeeded');
     } catch (error) {
-      this.#journal.put({ ...entry, status: 'FAILED', result: null, error: describeError(error) });
+      const details = entry.failureDetails === null ? {} : { details: JSON.stringify(entry.failureDetails) };
+      this.#journal.put({ ...entry, status: 'FAILED', result: null, error: { ...describeError(error), ...details } });
       this.#log.error({ command: entry.name, id: entry.id, err: error }, 'command failed');
     } finally {
       this.#running = null;

@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Shown as `command_result` while the command runs. */
   report(progress: JsonObject): void;
+  /** What the `details` of this command's error will be, as JSON, if it fails or the agent dies. Stored before this returns. */
+  rememberForFailure(details: JsonObject): void;
 }
 
 /** What a request starts: its parameters are valid, it has not begun. */

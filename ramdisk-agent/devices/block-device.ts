@@ -1,20 +1,11 @@
-/** A disk as hints and people name it. What the system does not know is null. */
-export interface BlockDevice {
-  /** For example /dev/sda. */
-  name: string;
-  sizeBytes: number;
+import type { CapturedDisk } from '../../protocol/agent-api.ts';
+import type { HintedDevice } from '../../protocol/root-device-hints.ts';
+
+/** A disk as hints and people name it: a HintedDevice, and what nobody chooses by. */
+export interface BlockDevice extends HintedDevice {
   sectorSizeBytes: number;
-  rotational: boolean;
-  model: string | null;
-  vendor: string | null;
-  serial: string | null;
-  wwn: string | null;
-  wwnWithExtension: string | null;
-  wwnVendorExtension: string | null;
-  /** SCSI host:channel:target:lun. */
-  hctl: string | null;
-  /** For example /dev/disk/by-path/pci-0000:00:17.0-ata-1. */
-  byPath: string | null;
+  /** Kernel driver of the controller that it hangs on. */
+  driver: string | null;
 }
 
 /** The only way to disks. Nothing outside an implementation of this may look for any. */
@@ -30,3 +21,13 @@ export function describeDevice(device: BlockDevice): string {
   const facts = [`${Number((device.sizeBytes / GIB).toFixed(2))} GiB`, device.model, device.serial && `serial ${device.serial}`, device.wwn && `wwn ${device.wwn}`];
   return `${device.name} (${facts.filter((fact) => fact !== null && fact !== '').join(', ')})`;
 }
+
+/** A disk in a command's result. */
+export const describeForResult = (device: BlockDevice): CapturedDisk => ({
+  name: device.name,
+  serial: device.serial,
+  wwn: device.wwn,
+  model: device.model,
+  size_bytes: device.sizeBytes,
+  sector_size_bytes: device.sectorSizeBytes,
+});

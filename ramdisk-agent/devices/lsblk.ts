@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { runProgram } from '../../protocol/program.ts';
 import { CHILD_ENVIRONMENT } from '../capture/child-environment.ts';
 import type { BlockDevice } from './block-device.ts';
+import { findControllerDriver } from './device-driver.ts';
 
 const COLUMNS = 'NAME,PATH,TYPE,SIZE,RO,RM,ROTA,MODEL,VENDOR,SERIAL,WWN,HCTL,LOG-SEC,MAJ:MIN';
 const TIMEOUT_MS = 30_000;
@@ -51,6 +52,7 @@ export function toBlockDevice(row: LsblkRow): BlockDevice {
     wwnVendorExtension: udev.get('E:ID_WWN_VENDOR_EXTENSION') ?? null,
     hctl: row.hctl,
     byPath: udev.get('by-path') ?? null,
+    driver: findControllerDriver(`/sys/dev/block/${row['maj:min']}`),
   };
 }
 

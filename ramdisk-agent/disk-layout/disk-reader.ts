@@ -24,7 +24,12 @@ export class DiskReader {
   /** Exactly `length` bytes from `offset`; zeros where the disk does not reach. */
   async read(offset: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length);
-    if (offset >= 0 && offset < this.sizeBytes) await this.#file.read(bytes, 0, length, offset);
+    const wanted = offset < 0 ? 0 : Math.min(length, this.sizeBytes - offset);
+    for (let done = 0; done < wanted; ) {
+      const { bytesRead } = await this.#file.read(bytes, done, wanted - done, offset + done); // may be less than asked for
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
     return bytes;
   }
 }

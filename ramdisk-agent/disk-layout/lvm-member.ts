@@ -49,7 +49,7 @@ async function readMetadataText(disk: DiskReader, areaStart: number, areaSize: n
   const header = await disk.read(areaStart, METADATA_HEADER_BYTES);
   if (header.toString('latin1', 4, 20) !== METADATA_MAGIC) return null;
   const [offset, size] = [Number(header.readBigUInt64LE(40)), Number(header.readBigUInt64LE(48))];
-  if (offset === 0 || size === 0 || size > Math.min(areaSize, METADATA_LIMIT_BYTES)) return null;
+  if (offset === 0 || offset >= areaSize || size === 0 || size > Math.min(areaSize, METADATA_LIMIT_BYTES)) return null; // damaged
   const first = Math.min(size, areaSize - offset);
   const pieces = [await disk.read(areaStart + offset, first), await disk.read(areaStart + METADATA_HEADER_BYTES, size - first)];
   return Buffer.concat(pieces).toString('utf8');

@@ -9,11 +9,12 @@ const tableSchema = z.object({
   partitiontable: z.object({
     label: z.string(),
     sectorsize: z.number().default(512),
-    partitions: z.array(z.object({ start: z.number(), size: z.number(), type: z.string(), bootable: z.boolean().default(false) })).default([]),
+    partitions: z.array(z.object({ node: z.string(), start: z.number(), size: z.number(), type: z.string(), bootable: z.boolean().default(false) })).default([]),
   }),
 });
 
 export interface Partition extends Region {
+  number: number;
   /** GPT: a GUID in capitals; DOS: a hexadecimal number. */
   type: string;
   /** The active flag of a DOS partition table. */
@@ -24,6 +25,8 @@ export interface PartitionTable {
   partitions: Partition[];
 }
 
+/** EFI system partitions: the GUID of a GPT, the type of a DOS table. */
+export const EFI_SYSTEM_PARTITIONS: ReadonlySet<string> = new Set(['C12A7328-F81F-11D2-BA4B-00A0C93EC93B', 'EF']);
 /** MBR types of extended partitions: containers, whose content is listed by itself. */
 const EXTENDED_TYPES = new Set(['5', 'f', '85']);
 
@@ -38,7 +41,8 @@ export async function readPartitionTable(path: string, signal: AbortSignal): Pro
   return {
     label,
     partitions: partitions
-      .map(({ start, size, type, bootable }, index) => ({ name: `partition ${index + 1}`, startBytes: start * sectorsize, sizeBytes: size * sectorsize, type: type.toUpperCase(), active: bootable }))
+      .map(({ node, ...partition }) => ({ number: Number(/\d+$/.exec(node)?.[0]), ...partition }))
+      .map(({ number, start, size, type, bootable }) => ({ name: `partition ${number}`, number, startBytes: start * sectorsize, sizeBytes: size * sectorsize, type: type.toUpperCase(), active: bootable }))
       .filter(({ type }) => label !== 'dos' || !EXTENDED_TYPES.has(type.toLowerCase())),
   };
 }

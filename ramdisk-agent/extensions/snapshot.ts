@@ -5,14 +5,15 @@ import { messageOf, OperationFailedError } from '../../protocol/errors.ts';
 import { ensureCapturable } from '../capture-checks.ts';
 import { ensureImageFitsCache } from '../capture/cache-estimate.ts';
 import { mountCacheFileSystem } from '../capture/cache-file-system.ts';
-import { CaptureClock } from '../capture/capture-clock.ts';
 import { DavfsMount } from '../capture/davfs-mount.ts';
 import { convertDisk } from '../capture/image-conversion.ts';
 import { digestImage, type ImageFacts } from '../capture/image-digest.ts';
 import type { CaptureWorkspace } from '../capture/workspace.ts';
 import type { CommandContext, Extension } from '../commands/command.ts';
 import { defineCommand } from '../commands/define-command.ts';
-import type { BlockDevice } from '../devices/block-device.ts';
+import { describeForResult, type BlockDevice } from '../devices/block-device.ts';
+import { collectInventory } from '../inventory.ts';
+import { ProgressClock } from '../progress-clock.ts';
 import { chooseRootDevice } from '../root-device.ts';
 import type { ExtensionPorts } from './extension-ports.ts';
 
@@ -30,7 +31,7 @@ export function createSnapshotExtension(ports: ExtensionPorts): Extension {
 interface Capture {
   params: StreamImageParams;
   workspace: CaptureWorkspace;
-  clock: CaptureClock;
+  clock: ProgressClock;
   progress(phase: StreamImageProgress['phase'], bytesDone: number, bytesTotal: number): void;
 }
 
@@ -42,7 +43,7 @@ interface Capture {
 async function streamImage(params: StreamImageParams, context: CommandContext, ports: ExtensionPorts): Promise<StreamImageResult> {
   const startedAt = performance.now();
   const { workspace } = ports;
-  const clock = new CaptureClock(context.signal, params.deadline_s, params.stall_timeout_s);
+  const clock = new ProgressClock('the capture', context.signal, params.deadline_s, params.stall_timeout_s);
   // Registered before anything else listens: davfs2 has to be gone when qemu-img ends, or it uploads what is there.
   clock.signal.addEventListener('abort', () => workspace.killDavfs(), { once: true });
   const progress: Capture['progress'] = (phase, bytesDone, bytesTotal) => {
@@ -63,7 +64,8 @@ async function streamImage(params: StreamImageParams, context: CommandContext, p
       os_hash_algo: IMAGE_HASH_ALGO,
       os_hash_value: image.sha512,
       virtual_size_bytes: image.virtualSizeBytes,
-      disk: { name: device.name, serial: device.serial, wwn: device.wwn, model: device.model, size_bytes: device.sizeBytes, sector_size_bytes: device.sectorSizeBytes },
+      disk: describeForResult(device),
+      inventory: await collectInventory(ports.devices, ports.hardware),
       duration_s: (performance.now() - startedAt) / 1_000,
     };
   } finally {

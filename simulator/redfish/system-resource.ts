@@ -74,7 +74,7 @@ export function ethernetView(machine: SimulatedMachine, index: number): Record<s
 
 export async function storageView(machine: SimulatedMachine): Promise<Record<string, unknown>> {
   const devices = await Promise.all(
-    machine.config.disks.map(async (disk, index) => ({ Name: `disk${index}`, CapacityBytes: (await stat(disk)).size, Status: { State: 'Enabled', Health: 'OK' } })),
+    machine.config.disks.map(async (disk, index) => ({ Name: `disk${index}`, CapacityBytes: (await stat(disk.path)).size, Status: { State: 'Enabled', Health: 'OK' } })),
   );
   return { '@odata.type': '#SimpleStorage.v1_3_1.SimpleStorage', '@odata.id': `${systemPath(machine.id)}/SimpleStorage/1`, Id: '1', Name: 'Simulated disk controller', Devices: devices };
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
-import { HIDDEN_TOKEN, streamImageParamsSchema, type StreamImageParams } from '../../protocol/agent-api.ts';
+import { HIDDEN_TOKEN, streamImageParamsSchema, type CapturedDisk, type StreamImageParams } from '../../protocol/agent-api.ts';
 import { InvalidParameterError, OperationFailedError } from '../../protocol/errors.ts';
 import { createHttpClient } from '../../protocol/http-client.ts';
 import { IMAGE_HASH_ALGO } from '../../protocol/image.ts';
@@ -15,6 +15,7 @@ import { CommandServer } from '../../ramdisk-agent/commands/command-server.ts';
 import { defineCommand } from '../../ramdisk-agent/commands/define-command.ts';
 import { ConductorApi } from '../../ramdisk-agent/conductor-api.ts';
 import { RunDirectory } from '../../ramdisk-agent/run-directory.ts';
+import { DeployRecord, scriptedDeploy } from './scripted-deploy.ts';
 
 const HOST = '127.0.0.1';
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -27,11 +28,15 @@ export interface ScriptedAgentOptions {
   directory: string;
   /** What it says to have read from the disk. */
   image: { bytes: Buffer; virtualSizeBytes: number };
+  /** The machine's disk, as it tells of it. */
+  disk?: Partial<CapturedDisk>;
 }
 
-/** What the script has the running capture do. */
+/** What the script has the running command do. */
 interface Cue {
   failure?: string;
+  /** Whether the disk was touched by then. */
+  touched?: boolean;
 }
 
 /** One boot of the ramdisk. */
@@ -51,8 +56,14 @@ interface Boot {
 export class ScriptedAgent {
   /** Does not take the command. */
   refusesCommand = false;
+  /** Sends no heartbeat when a command ends. */
+  isMute = false;
+  /** Has stopped listening by the time it calls: nobody answers at the address that it gives. */
+  isDeaf = false;
   /** Reports a digest that is not the one of what it has sent. */
   reportsWrongDigest = false;
+  /** What came of deployments and cleanings. */
+  readonly record = new DeployRecord();
   readonly #options: ScriptedAgentOptions;
   readonly #log = createLogger('scripted-agent', 'silent');
   readonly #api: ConductorApi;
@@ -72,6 +83,7 @@ export class ScriptedAgent {
       await this.close();
       this.#boot = await this.#start(node.uuid, config.agent_token);
     }
+    if (this.isDeaf) await this.#running().server.close();
     await this.#heartbeat();
   }
 
@@ -82,6 +94,15 @@ export class ScriptedAgent {
 
   async failCapture(failure: string): Promise<void> {
     await this.#giveCue({ failure });
+  }
+
+  /** The running command of the extension `deploy` comes to its end: it reads and proves the image, or has wiped the disk. */
+  async endCommand(): Promise<void> {
+    await this.#giveCue({});
+  }
+
+  async failCommand(failure: string, touched: boolean): Promise<void> {
+    await this.#giveCue({ failure, touched });
   }
 
   async close(): Promise<void> {
@@ -95,7 +116,7 @@ export class ScriptedAgent {
     this.#boots += 1;
     const runDirectory = new RunDirectory(join(this.#options.directory, `boot-${this.#boots}`));
     const certificate = await provideCertificate(runDirectory, HOST);
-    const queue = new CommandQueue({ snapshot: this.#extension() }, new CommandJournal(runDirectory), this.#log, () => undefined);
+    const queue = new CommandQueue({ snapshot: this.#extension(), deploy: this.#deployExtension() }, new CommandJournal(runDirectory), this.#log, () => undefined);
     const server = new CommandServer({ queue, certificate, token: () => token, log: this.#log });
     const port = await server.listen(HOST, 0);
     return { nodeUuid, token, certificate: certificate.certificate, callbackUrl: `https://${HOST}:${port}`, queue, server };
@@ -114,10 +135,10 @@ export class ScriptedAgent {
   async #giveCue(cue: Cue): Promise<void> {
     const { queue } = this.#running();
     const command = queue.reports().at(-1);
-    if (!command || !this.#cues.emit('cue', cue)) throw new Error('no capture is running');
+    if (!command || !this.#cues.emit('cue', cue)) throw new Error('no command is running');
     await queue.waitForEnd(command.id);
     // the conductor asks by itself, too: it may be done with this agent by now, and then it does not know its token any more
-    await this.#heartbeat().catch(() => undefined);
+    if (!this.isMute) await this.#heartbeat().catch(() => undefined);
   }
 
   #extension(): Extension {
@@ -132,6 +153,15 @@ export class ScriptedAgent {
     };
   }
 
+  #deployExtension(): Extension {
+    const cue = async (signal: AbortSignal): Promise<Cue> => ((await once(this.#cues, 'cue', { signal })) as [Cue])[0];
+    return scriptedDeploy({ cue, refuses: () => this.refusesCommand, disk: this.#disk }, this.record);
+  }
+
+  get #disk(): CapturedDisk {
+    return { name: '/dev/sda', serial: null, wwn: null, model: null, size_bytes: this.#options.image.virtualSizeBytes, sector_size_bytes: 512, ...this.#options.disk };
+  }
+
   async #capture(params: StreamImageParams, { signal, report }: CommandContext): Promise<JsonObject> {
     const { bytes, virtualSizeBytes } = this.#options.image;
     report({ phase: 'converting', bytes_done: 0, bytes_total: virtualSizeBytes });
@@ -144,7 +174,7 @@ export class ScriptedAgent {
       os_hash_algo: IMAGE_HASH_ALGO,
       os_hash_value: createHash(IMAGE_HASH_ALGO).update(this.reportsWrongDigest ? 'other data' : bytes).digest('hex'),
       virtual_size_bytes: virtualSizeBytes,
-      disk: { name: '/dev/sda', serial: null, wwn: null, model: null, size_bytes: virtualSizeBytes, sector_size_bytes: 512 },
+      disk: { ...this.#disk },
       duration_s: 0,
     };
   }

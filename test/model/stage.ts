@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CapturedDisk } from '../../protocol/agent-api.ts';
 import { createHttpClient } from '../../protocol/http-client.ts';
 import type { Image } from '../../protocol/image.ts';
 import { createLogger } from '../../protocol/log.ts';
@@ -8,7 +9,7 @@ import { runProgram } from '../../protocol/program.ts';
 import type { SimulatedMachine } from '../../simulator/machine.ts';
 import { SimulatedRack } from '../../simulator/rack.ts';
 import { BaremetalApi } from '../rig/baremetal-api.ts';
-import { ConductorProcess } from '../rig/conductor-process.ts';
+import { ConductorProcess, type ConductorOptions } from '../rig/conductor-process.ts';
 import { ScriptedAgent } from './scripted-agent.ts';
 
 const ACCOUNT = { username: 'operator', password: 'correct horse' };
@@ -31,7 +32,7 @@ export class ModelStage {
   readonly password = ACCOUNT.password;
   readonly api: BaremetalApi;
   readonly #directory: string;
-  readonly #conductor: ConductorProcess;
+  readonly conductor: ConductorProcess;
   readonly #rack: SimulatedRack;
   readonly #image: Buffer;
   readonly #agents: ScriptedAgent[] = [];
@@ -39,12 +40,12 @@ export class ModelStage {
   private constructor(directory: string, conductor: ConductorProcess, rack: SimulatedRack, image: Buffer) {
     this.api = new BaremetalApi(conductor.apiUrl);
     this.#directory = directory;
-    this.#conductor = conductor;
+    this.conductor = conductor;
     this.#rack = rack;
     this.#image = image;
   }
 
-  static async start(machines: number): Promise<ModelStage> {
+  static async start(machines: number, config: ConductorOptions['config'] = {}): Promise<ModelStage> {
     const directory = await mkdtemp(join(tmpdir(), 'metalshot-model-'));
     let conductor: ConductorProcess | undefined;
     try {
@@ -52,7 +53,7 @@ export class ModelStage {
       await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', file, String(DISK_BYTES)], { timeoutMs: 20_000 });
       conductor = await ConductorProcess.start(directory, {
         // a wait that is to end by silence takes the callback timeout, a power-off that is refused the power timeout
-        config: { conductor: { callback_timeout_s: 5, soft_power_off_timeout_s: 1, power_timeout_s: 4 }, snapshot: { max_concurrent: machines } },
+        config: { ...config, conductor: { callback_timeout_s: 5, soft_power_off_timeout_s: 1, power_timeout_s: 4, ...config['conductor'] }, snapshot: { max_concurrent: machines, ...config['snapshot'] } },
       });
       const rack = await SimulatedRack.start(
         {
@@ -71,22 +72,25 @@ export class ModelStage {
   }
 
   /** Enrols a machine: a new node of it, in `enroll`. */
-  async enrol(index: number): Promise<Actor> {
+  async enrol(index: number, fields: { deploy_interface?: string; automated_clean?: boolean; disk?: Partial<CapturedDisk> } = {}): Promise<Actor> {
+    const { disk, ...more } = fields;
     const machine = this.#rack.machine(`machine-${index}`);
     const node = await this.api.expect(201, 'POST', '/v1/nodes', {
       driver: 'redfish',
       deploy_interface: 'fake',
       snapshot_interface: 'agent',
+      ...more,
       driver_info: { redfish_address: this.#rack.url, redfish_system_id: `/redfish/v1/Systems/${machine.id}`, redfish_username: ACCOUNT.username, redfish_password: ACCOUNT.password },
     });
     const uuid = node['uuid'] as string;
     await this.api.expect(201, 'POST', '/v1/ports', { address: macOf(index), node_uuid: uuid });
     const agent = new ScriptedAgent({
-      conductorUrl: this.#conductor.provisioningUrl,
-      conductorCa: await readFile(this.#conductor.certificateFile, 'utf8'),
+      conductorUrl: this.conductor.provisioningUrl,
+      conductorCa: await readFile(this.conductor.certificateFile, 'utf8'),
       address: macOf(index),
       directory: join(this.#directory, `agent-${index}`),
       image: { bytes: this.#image, virtualSizeBytes: DISK_BYTES },
+      disk,
     });
     this.#agents.push(agent);
     return { uuid, machine, agent };
@@ -99,18 +103,37 @@ export class ModelStage {
     return reply.data.id;
   }
 
+  /** An image with these data. @returns its id. */
+  async createImage(bytes: Buffer, diskFormat: 'raw' | 'qcow2'): Promise<string> {
+    const { data, status } = await this.#images.post<Image>('/v2/images', { name: 'image', disk_format: diskFormat, container_format: 'bare' });
+    const sent = await this.#images.put(`/v2/images/${data.id}/file`, bytes, { headers: { 'Content-Type': 'application/octet-stream' } });
+    if (status !== 201 || sent.status !== 204) throw new Error(`image was not created: ${status}, ${sent.status} ${JSON.stringify(sent.data)}`);
+    return data.id;
+  }
+
+  /** A qcow2 that becomes a disk of this size. @returns its id. */
+  async createEmptyImage(virtualSizeBytes: number): Promise<string> {
+    const file = join(this.#directory, 'empty.qcow2');
+    await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', file, String(virtualSizeBytes)], { timeoutMs: 20_000 });
+    return this.createImage(await readFile(file), 'qcow2');
+  }
+
+  async deleteImage(id: string): Promise<void> {
+    await this.#images.delete(`/v2/images/${id}`);
+  }
+
   async imageStatus(id: string): Promise<string> {
     return (await this.#images.get<Image>(`/v2/images/${id}`)).data.status;
   }
 
   async close(): Promise<void> {
-    if (process.env['SHOW_CONDUCTOR_LOG']) process.stderr.write(this.#conductor.process.text);
-    const ends = await Promise.allSettled([this.#conductor.process.stop(), this.#rack.close(), ...this.#agents.map((agent) => agent.close())]);
+    if (process.env['SHOW_CONDUCTOR_LOG']) process.stderr.write(this.conductor.process.text);
+    const ends = await Promise.allSettled([this.conductor.process.stop(), this.#rack.close(), ...this.#agents.map((agent) => agent.close())]);
     await rm(this.#directory, { recursive: true, force: true });
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   get #images(): ReturnType<typeof createHttpClient> {
-    return createHttpClient({ baseURL: this.#conductor.imageUrl, timeoutMs: 30_000 });
+    return createHttpClient({ baseURL: this.conductor.imageUrl, timeoutMs: 30_000 });
   }
 }

@@ -117,8 +117,8 @@ export class Walk {
   }
 
   async #events(): Promise<string[]> {
-    const { history } = (await this.#stage.api.expect(200, 'GET', `/v1/nodes/${this.actor.uuid}/history?detail=true`)) as { history: { event: string }[] };
-    return history.map(({ event }) => event);
+    const { history } = (await this.#stage.api.expect(200, 'GET', `/v1/nodes/${this.actor.uuid}/history?detail=true`)) as { history: { event: string; event_type: string }[] };
+    return history.filter((line) => line.event_type === 'provisioning').map(({ event }) => event);
   }
 
   /** What the conductor is to find at every step until the node is at rest again. */

@@ -9,7 +9,7 @@ import { createHttpClient } from '../../protocol/http-client.ts';
 import { runProgram } from '../../protocol/program.ts';
 import { freePort } from '../rig/free-port.ts';
 
-/** A real Glance without keystone, with a file store, in a directory of its own. */
+/** A real Glance with a file store, in a directory of its own. */
 export interface Glance {
   url: string;
   directory: string;
@@ -25,6 +25,8 @@ export interface GlanceOptions {
   directory?: string;
   /** Where images' data goes. Default: below the directory. */
   storeDirectory?: string;
+  /** It asks this Keystone about tokens, as a user that may do so. Default: without authentication. */
+  keystone?: { authUrl: string; username: string; password: string; project: string };
 }
 
 /** Debian's python: another one earlier on the PATH lacks the modules. */
@@ -54,7 +56,7 @@ export async function startGlance(options: GlanceOptions = {}): Promise<Glance> 
     start: async () => {
       const port = glance.url === '' ? await freePort() : Number(new URL(glance.url).port);
       glance.url = `http://127.0.0.1:${port}`;
-      await writeConfig(configFile, directory, options.storeDirectory ?? join(directory, 'store'), port);
+      await writeConfig(configFile, directory, options.storeDirectory ?? join(directory, 'store'), port, options.keystone);
       if (!existsSync(join(directory, 'glance.sqlite'))) await runProgram(PYTHON, ['/usr/bin/glance-manage', '--config-file', configFile, 'db_sync'], { timeoutMs: START_TIMEOUT_MS });
       running = await launch(configFile, directory);
       await untilItAnswers(running, glance.url, directory);
@@ -77,7 +79,7 @@ export async function startGlance(options: GlanceOptions = {}): Promise<Glance> 
   }
 }
 
-async function writeConfig(path: string, directory: string, store: string, port: number): Promise<void> {
+async function writeConfig(path: string, directory: string, store: string, port: number, keystone: GlanceOptions['keystone']): Promise<void> {
   for (const name of ['staging', 'tasks', 'lock']) await mkdir(join(directory, name), { recursive: true });
   await mkdir(store, { recursive: true });
   const sections = {
@@ -88,9 +90,10 @@ async function writeConfig(path: string, directory: string, store: string, port:
     fs: { filesystem_store_datadir: store },
     os_glance_staging_store: { filesystem_store_datadir: join(directory, 'staging') },
     os_glance_tasks_store: { filesystem_store_datadir: join(directory, 'tasks') },
-    paste_deploy: { flavor: '', config_file: '/usr/share/glance-common/glance-api-paste.ini' },
+    paste_deploy: { flavor: keystone ? 'keystone' : '', config_file: '/usr/share/glance-common/glance-api-paste.ini' },
     oslo_concurrency: { lock_path: join(directory, 'lock') },
     oslo_policy: { enforce_scope: 'False', enforce_new_defaults: 'False' },
+    ...(keystone ? { keystone_authtoken: { www_authenticate_uri: keystone.authUrl, auth_url: keystone.authUrl, auth_type: 'password', username: keystone.username, password: keystone.password, project_name: keystone.project, user_domain_name: 'Default', project_domain_name: 'Default', token_cache_time: -1 } } : {}),
   };
   const text = Object.entries(sections).map(([name, values]) => [`[${name}]`, ...Object.entries(values).map(([key, value]) => `${key} = ${value}`)].join('\n'));
   await writeFile(path, `${text.join('\n\n')}\n`);

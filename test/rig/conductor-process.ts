@@ -43,6 +43,7 @@ export class ConductorProcess {
       image_service: { embedded: { port: image }, ...given['image_service'] },
       conductor: { heartbeat_timeout_s: 5, callback_timeout_s: 60, check_interval_s: 0.2, lock_retry_interval_s: 0.3, soft_power_off_timeout_s: 3, power_timeout_s: 20, boot_back_retry_s: 0.5, boot_back_retry_max_s: 1, ...given['conductor'] },
       snapshot: { poll_interval_s: 0.2, stall_timeout_s: 60, upload_retry_pause_s: 0.2, spool_reserve_bytes: 1024 ** 2, ...given['snapshot'] },
+      deploy: { image_reserve_bytes: 1024 ** 2, ...given['deploy'] },
     };
     const file = join(directory, 'conductor.yaml');
     await writeFile(file, stringify(config));

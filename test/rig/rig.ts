@@ -8,8 +8,10 @@ import { createLogger } from '../../protocol/log.ts';
 import type { SimulatedMachine } from '../../simulator/machine.ts';
 import { SimulatedRack } from '../../simulator/rack.ts';
 import { BaremetalApi } from './baremetal-api.ts';
+import { buildBootableDisk } from './bootable-disk.ts';
 import { ConductorProcess, type ConductorOptions } from './conductor-process.ts';
 import { DIST } from './dist.ts';
+import { makeUsedDisk } from './used-disk.ts';
 
 export interface RigOptions extends ConductorOptions {
   machines?: number;
@@ -17,6 +19,10 @@ export interface RigOptions extends ConductorOptions {
   contentShare?: number;
   /** Of each disk; the default is the smallest that a root disk may be. */
   diskBytes?: number;
+  /** The disks boot (and have an operating system's identity files). */
+  bootable?: boolean;
+  /** Further machines, with disks of these sizes that hold nothing but old data. */
+  blankDisks?: readonly number[];
   /** Disks made before, to be used read-only by several rigs one after the other. */
   disks?: readonly Disk[];
   /** Over the agents' configuration. */
@@ -30,8 +36,8 @@ export interface RigOptions extends ConductorOptions {
 }
 
 export const GIB = 1024 ** 3;
-const REDFISH = { username: 'operator', password: 'correct horse' };
-const macOf = (index: number): string => `52:54:00:4d:53:${index.toString(16).padStart(2, '0')}`;
+export const REDFISH = { username: 'operator', password: 'correct horse' };
+export const macOf = (index: number): string => `52:54:00:4d:53:${index.toString(16).padStart(2, '0')}`;
 
 /**
  * Everything that takes part in a snapshot, for one test: a conductor in its own process, and simulated machines with
@@ -65,8 +71,9 @@ export class Rig {
       for (let index = disks.length; index < (options.machines ?? 1); index += 1) {
         const place = join(directory, `disk-${index}`);
         await mkdir(place);
-        disks.push(await buildDisk(place, { sizeBytes: options.diskBytes ?? 4 * GIB, share: options.contentShare ?? 0.1 }));
+        disks.push(await (options.bootable ? buildBootableDisk : buildDisk)(place, { sizeBytes: options.diskBytes ?? 4 * GIB, share: options.contentShare ?? 0.1 }));
       }
+      for (const sizeBytes of options.blankDisks ?? []) disks.push(await makeUsedDisk(join(directory, `disk-${disks.length}.img`), sizeBytes));
       const rack = await SimulatedRack.start(
         {
           redfish: REDFISH,
@@ -98,6 +105,22 @@ export class Rig {
 
   /** Enrols the machine as redfish hardware and adopts it: an active node that runs from its own disk. @returns its UUID. */
   async enrol(index = 0): Promise<string> {
+    const uuid = await this.enrolManageable(index);
+    await this.api.demand(uuid, 'adopt');
+    await this.api.settled(uuid, 'active');
+    return uuid;
+  }
+
+  /** Enrols the machine and makes it available: it is cleaned by the ramdisk on the way. @returns its UUID. */
+  async enrolAvailable(index = 0): Promise<string> {
+    const uuid = await this.enrolManageable(index);
+    await this.api.demand(uuid, 'provide');
+    await this.api.settled(uuid, 'available');
+    return uuid;
+  }
+
+  /** Enrols the machine with its port and manages it. @returns its UUID. */
+  async enrolManageable(index = 0): Promise<string> {
     const node = await this.api.expect(201, 'POST', '/v1/nodes', {
       driver: 'redfish',
       name: `server-${index}`,
@@ -107,8 +130,6 @@ export class Rig {
     await this.api.expect(201, 'POST', '/v1/ports', { address: macOf(index), node_uuid: uuid });
     await this.api.demand(uuid, 'manage');
     await this.api.settled(uuid, 'manageable');
-    await this.api.demand(uuid, 'adopt');
-    await this.api.settled(uuid, 'active');
     return uuid;
   }
 

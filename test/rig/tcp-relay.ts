@@ -6,8 +6,11 @@ export class TcpRelay {
   readonly #sockets = new Set<Socket>();
   #cut = false;
   #paused = false;
+  #holdRepliesAfterBytes = Infinity;
   /** Bytes that went towards the target since the start. */
   forwardedBytes = 0;
+  /** Bytes that came back from the target since the start. */
+  returnedBytes = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -41,8 +44,14 @@ export class TcpRelay {
     this.#paused = true;
   }
 
+  /** Replies stand still once so many more bytes of them have passed, connections stay open. */
+  holdReplies(afterBytes: number): void {
+    this.#holdRepliesAfterBytes = this.returnedBytes + afterBytes;
+  }
+
   resume(): void {
     this.#paused = false;
+    this.#holdRepliesAfterBytes = Infinity;
     for (const socket of this.#sockets) socket.resume();
   }
 
@@ -50,6 +59,10 @@ export class TcpRelay {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  get #repliesHeld(): boolean {
+    return this.returnedBytes > this.#holdRepliesAfterBytes;
   }
 
   #join(client: Socket, target: { host?: string; port: number }): void {
@@ -70,9 +83,12 @@ export class TcpRelay {
       socket.on('error', () => other.destroy()); // a cut connection is what this relay is for
     }
     server.on('data', (data: Buffer) => {
-      if (!client.write(data)) server.pause();
+      this.returnedBytes += data.length;
+      if (!client.write(data) || this.#repliesHeld) server.pause();
     });
-    client.on('drain', () => server.resume());
+    client.on('drain', () => {
+      if (!this.#repliesHeld) server.resume();
+    });
     client.on('data', (data: Buffer) => {
       this.forwardedBytes += data.length;
       if (!server.write(data) || this.#paused) client.pause();

@@ -5,7 +5,7 @@ import { presentDriver } from './list.ts';
 export const showDriver: Command = {
   words: 'driver show',
   summary: 'Show a hardware type and its interfaces',
-  positionals: [{ name: 'driver', describe: 'Name of the hardware type' }],
+  positionals: [{ name: 'driver', describe: 'Name of the hardware type', names: 'drivers' }],
   options: { fields: { kind: 'words', describe: 'Only these fields: words or commas' } },
   examples: [['driver show redfish', 'Its default and enabled interfaces']],
   async run({ api, output }, args) {

@@ -1,5 +1,5 @@
 import type { Command } from '../../command.ts';
-import { deleteEach } from '../deletion.ts';
+import { deleteEach } from '../each.ts';
 import { IMAGE_POSITIONAL } from './show.ts';
 
 export const deleteImages: Command = {

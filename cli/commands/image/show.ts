@@ -1,6 +1,6 @@
 import type { Command, PositionalSpec } from '../../command.ts';
 
-export const IMAGE_POSITIONAL: PositionalSpec = { name: 'image', describe: 'Id or name of the image' };
+export const IMAGE_POSITIONAL: PositionalSpec = { name: 'image', describe: 'Id or name of the image', names: 'images' };
 
 export const showImage: Command = {
   words: 'image show',

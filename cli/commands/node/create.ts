@@ -1,8 +1,9 @@
 import type { Arguments } from '../../arguments.ts';
 import type { Command } from '../../command.ts';
 import type { JsonObject } from '../../../protocol/json.ts';
-import { parseKeyValues } from '../../key-value.ts';
+import { parseJsonArgument, parseKeyValues } from '../../key-value.ts';
 import { INTERFACE_KINDS, interfaceOptions, optionOf } from './fields.ts';
+import { sectionsOfNode } from './show.ts';
 
 const TEXT_FIELDS = ['chassis_uuid', 'uuid', 'name', 'resource_class', 'conductor_group', 'owner', 'lessee', 'description'] as const;
 const KEY_VALUE_FIELDS = { driver_info: 'driver-info', properties: 'property', extra: 'extra' } as const;
@@ -20,6 +21,8 @@ function nodeOf(args: Arguments): JsonObject {
   }
   const automatedClean = args.flag('automated-clean');
   if (automatedClean !== undefined) node.automated_clean = automatedClean;
+  const networkData = args.text('network-data');
+  if (networkData !== undefined) node.network_data = parseJsonArgument(networkData, 'network-data');
   return node;
 }
 
@@ -27,7 +30,7 @@ export const createNode: Command = {
   words: 'node create',
   summary: 'Register a new node',
   options: {
-    driver: { kind: 'text', describe: 'Hardware type that controls the node', required: true },
+    driver: { kind: 'text', describe: 'Hardware type that controls the node', required: true, names: 'drivers' },
     name: { kind: 'text', describe: 'Unique name' },
     uuid: { kind: 'text', describe: 'UUID (default: the service makes one)' },
     'driver-info': { kind: 'repeated', describe: 'KEY=VALUE that the driver uses, such as the address and credentials of the BMC' },
@@ -39,6 +42,7 @@ export const createNode: Command = {
     owner: { kind: 'text', describe: 'Owner' },
     lessee: { kind: 'text', describe: 'Lessee' },
     description: { kind: 'text', describe: 'Text for people' },
+    'network-data': { kind: 'text', describe: 'Static network configuration as JSON (network_data.json of Nova)' },
     'automated-clean': { kind: 'flag', describe: 'Clean it automatically (--no-automated-clean: never)' },
     ...interfaceOptions((kind) => `Implementation of the ${kind} interface (default: the driver's)`),
   },
@@ -47,6 +51,6 @@ export const createNode: Command = {
   ],
   async run({ api, output }, args) {
     const node = nodeOf(args);
-    output.record(api.objectOf(await api.request('POST', '/v1/nodes', { body: node }), '/v1/nodes'));
+    output.record(api.objectOf(await api.request('POST', '/v1/nodes', { body: node }), '/v1/nodes'), {}, sectionsOfNode);
   },
 };

@@ -1,6 +1,6 @@
 import { segment } from '../../api-client.ts';
 import { NODE_POSITIONAL, type Command } from '../../command.ts';
-import { deleteEach } from '../deletion.ts';
+import { deleteEach } from '../each.ts';
 
 export const deleteNodes: Command = {
   words: 'node delete',

@@ -18,7 +18,7 @@ export const listNodes: Command = {
     ...LISTING_OPTIONS,
     ...PAGING_OPTIONS,
     'provision-state': { kind: 'text', describe: 'Only those in this provision state' },
-    driver: { kind: 'text', describe: 'Only those of this driver' },
+    driver: { kind: 'text', describe: 'Only those of this driver', names: 'drivers' },
     'resource-class': { kind: 'text', describe: 'Only those of this resource class' },
     maintenance: { kind: 'flag', describe: 'Only those in maintenance (--no-maintenance: only the others)' },
     retired: { kind: 'flag', describe: 'Only retired ones (--no-retired: only the others)' },

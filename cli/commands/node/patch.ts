@@ -1,7 +1,7 @@
 import type { Json } from '../../../protocol/json.ts';
 import type { Arguments } from '../../arguments.ts';
 import { UsageError } from '../../exit-code.ts';
-import { parseKeyValue } from '../../key-value.ts';
+import { parseJsonArgument, parseKeyValue } from '../../key-value.ts';
 import { INTERFACE_KINDS, optionOf } from './fields.ts';
 
 export type PatchOperation = { op: 'add'; path: string; value: Json } | { op: 'remove'; path: string };
@@ -10,7 +10,7 @@ export type PatchOperation = { op: 'add'; path: string; value: Json } | { op: 'r
 export const PLAIN_FIELDS = ['instance_uuid', 'name', 'chassis_uuid', 'driver', 'resource_class', 'conductor_group', 'protected', 'protected_reason', 'retired', 'retired_reason', 'owner', 'lessee', 'description'] as const;
 /** Fields whose members are set and unset one by one, and their options. */
 export const MEMBER_FIELDS = { properties: 'property', extra: 'extra', driver_info: 'driver-info', instance_info: 'instance-info' } as const;
-const UNSETTABLE_FIELDS = [...PLAIN_FIELDS.filter((field) => field !== 'driver'), 'automated_clean', ...INTERFACE_KINDS.map((kind) => `${kind}_interface`)];
+const UNSETTABLE_FIELDS = [...PLAIN_FIELDS.filter((field) => field !== 'driver'), 'automated_clean', 'network_data', ...INTERFACE_KINDS.map((kind) => `${kind}_interface`)];
 
 /**
  * JSON Patch of `node set`. A slash in a key of `KEY=VALUE` reaches into nested objects, as with the stock client.
@@ -37,6 +37,8 @@ export function patchToSet(args: Arguments): PatchOperation[] {
       patch.push({ op: 'add', path: `/${field}/${key}`, value });
     }
   }
+  const networkData = args.text('network-data');
+  if (networkData !== undefined) patch.push({ op: 'add', path: '/network_data', value: parseJsonArgument(networkData, 'network-data') });
   if (patch.length === 0) throw new UsageError('say what to set, for example --name NAME or --property KEY=VALUE');
   return patch;
 }

@@ -1,100 +1,73 @@
-import { readFile } from 'node:fs/promises';
-import type { Json, JsonObject } from '../../../protocol/json.ts';
-import { messageOf } from '../../../protocol/errors.ts';
-import type { Verb } from '../../../protocol/provision.ts';
-import { segment } from '../../api-client.ts';
+import type { JsonObject } from '../../../protocol/json.ts';
+import type { OperationKind, Verb } from '../../../protocol/provision.ts';
 import type { Arguments } from '../../arguments.ts';
 import { NODE_POSITIONAL, type Command, type OptionSpec } from '../../command.ts';
-import { UsageError } from '../../exit-code.ts';
-import { parseJsonArgument } from '../../key-value.ts';
-import { WAIT_OPTIONS, readWait, waitForState } from '../../wait.ts';
-import { failureOfWait, goesOn, nodeFacts } from './wait-report.ts';
+import { segment } from '../../api-client.ts';
+import { stateOf } from '../../node-view.ts';
+import { WAIT_OPTIONS, readWait, untilLeftBehind, untilSettled, type Verdict } from '../../wait.ts';
+import { readDocument } from './documents.ts';
+import { followProvision, requestProvision } from './provision-request.ts';
+
+type ProvisionWord = 'manage' | 'provide' | 'adopt' | 'undeploy' | 'clean' | 'abort';
 
 interface ProvisionVerb {
-  word: string;
+  word: ProvisionWord;
   target: Verb;
   summary: string;
-  /** State that `--wait` waits for; without one there is no `--wait`. */
+  /** State that `--wait` waits for; none: until nothing is under way. */
   reaches?: string;
+  /** What `--wait` waits for where that depends on the node as it is before the request. */
+  goal?: (before: JsonObject) => { reaches: string | undefined; verdict: Verdict };
+  kind?: OperationKind;
   options?: Readonly<Record<string, OptionSpec>>;
   body?: (args: Arguments) => Promise<JsonObject>;
   /** What the example needs besides the node. */
   exampleArguments?: string;
 }
 
-/** JSON itself, or the name of a file that holds it. */
-async function jsonOrFile(args: Arguments, option: string): Promise<Json | undefined> {
-  const text = args.text(option);
-  if (text === undefined) return undefined;
-  return parseJsonArgument(/^\s*[[{]/.test(text) ? text : await readText(text, option), option);
-}
-
-async function readText(path: string, option: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(`--${option}: cannot read the file: ${messageOf(error)}`);
-  }
-}
-
-const DEPLOY_OPTIONS: Readonly<Record<string, OptionSpec>> = {
-  'config-drive': { kind: 'text', describe: 'Config drive: a JSON object, or a file with the gzipped and base64-encoded drive' },
-  'deploy-steps': { kind: 'text', describe: 'Deploy steps: a JSON list, or a file that holds one' },
-};
-
-async function deployBody(args: Arguments): Promise<JsonObject> {
-  const drive = args.text('config-drive');
-  const steps = await jsonOrFile(args, 'deploy-steps');
-  return {
-    ...(drive === undefined ? {} : { configdrive: /^\s*\{/.test(drive) ? parseJsonArgument(drive, 'config-drive') : await readText(drive, 'config-drive') }),
-    ...(steps === undefined ? {} : { deploy_steps: steps }),
-  };
-}
-
 const VERBS: readonly ProvisionVerb[] = [
   { word: 'manage', target: 'manage', reaches: 'manageable', summary: 'Take a node under management: its power control is verified' },
-  { word: 'provide', target: 'provide', reaches: 'available', summary: 'Make a manageable node available for deployment' },
+  { word: 'provide', target: 'provide', reaches: 'available', kind: 'clean', summary: 'Make a manageable node available for deployment' },
   { word: 'adopt', target: 'adopt', reaches: 'active', summary: 'Take over a server that already runs, as it is' },
-  { word: 'deploy', target: 'active', reaches: 'active', summary: 'Deploy an available node', options: DEPLOY_OPTIONS, body: deployBody },
-  { word: 'rebuild', target: 'rebuild', reaches: 'active', summary: 'Deploy an active node again, for example from a snapshot', options: DEPLOY_OPTIONS, body: deployBody },
-  { word: 'undeploy', target: 'deleted', reaches: 'available', summary: 'End the use of a node' },
+  { word: 'undeploy', target: 'deleted', reaches: 'available', kind: 'clean', summary: 'End the use of a node: it is switched off and cleaned' },
   {
     word: 'clean',
     target: 'clean',
     reaches: 'manageable',
+    kind: 'clean',
     summary: 'Clean a manageable node by the given steps',
-    options: { 'clean-steps': { kind: 'text', describe: 'Clean steps: a JSON list, or a file that holds one', required: true } },
-    body: async (args) => ({ clean_steps: (await jsonOrFile(args, 'clean-steps')) ?? [] }),
-    exampleArguments: ` --clean-steps '[{"interface": "deploy", "step": "erase_devices"}]'`,
+    options: { 'clean-steps': { kind: 'text', describe: 'Clean steps: a JSON list, a file that holds one, or - for standard input', required: true } },
+    body: async (args) => ({ clean_steps: (await readDocument(args, 'clean-steps')) ?? [] }),
+    exampleArguments: ` --clean-steps '[{"interface": "deploy", "step": "erase_devices_metadata"}]'`,
   },
-  { word: 'abort', target: 'abort', summary: 'Abort what is under way, such as a snapshot; or leave a failed snapshot behind' },
+  {
+    word: 'abort',
+    target: 'abort',
+    goal: (before) => (stateOf(before) === 'snapshot failed' ? { reaches: 'active', verdict: untilLeftBehind } : { reaches: undefined, verdict: untilSettled }),
+    summary: 'Abort a snapshot or a cleaning that is under way; or leave a failed snapshot behind',
+  },
 ];
 
 function provisionCommand(verb: ProvisionVerb): Command {
-  const { word, target, summary, reaches, exampleArguments = '' } = verb;
+  const { word, target, summary, reaches, kind, goal, exampleArguments = '' } = verb;
+  const end = reaches === undefined ? 'nothing is under way any more' : `it is ${reaches}`;
   return {
     words: `node ${word}`,
     summary,
     positionals: [NODE_POSITIONAL],
-    options: { ...verb.options, ...(reaches === undefined ? {} : WAIT_OPTIONS) },
-    examples: reaches === undefined ? [[`node ${word} web-1`, 'Returns once the request is accepted']] : [[`node ${word} web-1${exampleArguments} --wait 600`, `Return when it is ${reaches}, or after 10 minutes`]],
+    options: { ...verb.options, ...WAIT_OPTIONS },
+    examples: [[`node ${word} web-1${exampleArguments} --wait 600`, `Return when ${end}, or after 10 minutes`]],
     async run(context, args) {
-      const { api, output } = context;
       const ident = args.required('node');
       const wait = readWait(args);
       const body = { target, ...(await verb.body?.(args)) };
-      await api.request('PUT', `/v1/nodes/${segment(ident)}/states/provision`, { body });
-      if (wait === undefined || reaches === undefined) {
-        if (output.isJson) output.json({ node: ident, target, accepted: true });
-        return;
-      }
-      output.say(`waiting for node ${ident} to become ${reaches}`);
-      const outcome = await goesOn(ident, word, () => waitForState(context, ident, reaches, wait));
-      if (output.isJson) output.json({ node: ident, target, ...nodeFacts(outcome) });
-      if (outcome.result !== 'reached') throw failureOfWait(outcome, ident, reaches, word);
-      output.say(`node ${ident} is ${reaches}`);
+      const wanted = wait && goal ? goal(await context.api.getObject(`/v1/nodes/${segment(ident)}`)) : { reaches };
+      const order = { ident, word, kind, wait, body, ...wanted };
+      await requestProvision(context, order);
+      await followProvision(context, order);
     },
   };
 }
 
-export const provisionCommands: readonly Command[] = VERBS.map(provisionCommand);
+/** By the word behind `node`. */
+export const provisionCommands = Object.fromEntries(VERBS.map((verb) => [verb.word, provisionCommand(verb)])) as Readonly<Record<ProvisionWord, Command>>;

@@ -27,6 +27,7 @@ export const setNode: Command = {
     retired: { kind: 'flag', describe: 'Mark it as retired' },
     'retired-reason': { kind: 'text', describe: 'Why it is retired' },
     'automated-clean': { kind: 'flag', describe: 'Clean it automatically (--no-automated-clean: never)' },
+    'network-data': { kind: 'text', describe: 'Static network configuration as JSON (network_data.json of Nova)' },
     ...interfaceOptions((kind) => `Implementation of the ${kind} interface`),
     ...interfaceOptions((kind) => `Back to the driver's default ${kind} interface`, 'flag', 'reset-'),
     'reset-interfaces': { kind: 'flag', describe: 'With --driver: all interfaces that are not given back to defaults' },

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../../protocol/json.ts';
 import { segment, withQuery } from '../../api-client.ts';
 import { NODE_POSITIONAL, type Command, type CommandContext } from '../../command.ts';
 import { CommandFailure, EXIT } from '../../exit-code.ts';
-import { describeSnapshot, snapshotViewOf } from '../../snapshot-view.ts';
+import { describeOperation, describeSnapshot, operationViewOf, snapshotViewOf } from '../../node-view.ts';
 
 async function getByInstance({ api }: CommandContext, instanceUuid: string): Promise<JsonObject> {
   const [node] = await api.list(withQuery('/v1/nodes/detail', { instance_uuid: instanceUuid }), 'nodes', 1);
@@ -10,9 +10,26 @@ async function getByInstance({ api }: CommandContext, instanceUuid: string): Pro
   return node;
 }
 
+/** What a person looks for first, in the order of interest; interfaces and times have sections of their own, the rest is between. */
+const SECTIONS: readonly (readonly string[])[] = [
+  ['name', 'uuid', 'description', 'resource_class', 'owner', 'lessee'],
+  ['provision_state', 'target_provision_state', 'power_state', 'target_power_state', 'maintenance', 'maintenance_reason', 'fault', 'last_error', 'reservation', 'snapshot', 'operation'],
+  ['instance_uuid', 'instance_info', 'protected', 'protected_reason', 'retired', 'retired_reason'],
+  ['driver', 'driver_info', 'properties', 'traits', 'extra', 'driver_internal_info'],
+];
+
+/** The fields of a node in sections, for `Output.record`. */
+export function sectionsOfNode(fields: readonly string[]): string[][] {
+  const first = SECTIONS.map((section) => section.filter((field) => fields.includes(field)));
+  const others = fields.filter((field) => !first.some((section) => section.includes(field)));
+  const [interfaces, times] = [/_interface$/, /_at$/].map((pattern) => others.filter((field) => pattern.test(field)));
+  const rest = others.filter((field) => !/_(interface|at)$/.test(field));
+  return [...first, rest, interfaces ?? [], times ?? []];
+}
+
 export const showNode: Command = {
   words: 'node show',
-  summary: 'Show a node, and how far its snapshot is',
+  summary: 'Show a node, and how far its snapshot or deployment is',
   positionals: [NODE_POSITIONAL],
   options: {
     instance: { kind: 'flag', describe: 'NODE is the UUID of an instance' },
@@ -28,7 +45,9 @@ export const showNode: Command = {
     const fields = args.fields('fields');
     const path = withQuery(`/v1/nodes/${segment(ident)}`, { fields: fields.length > 0 ? fields.join(',') : undefined });
     const node = args.flag('instance') ? await getByInstance(context, ident) : await context.api.getObject(path);
-    const view = snapshotViewOf(node);
-    context.output.record(node, view ? { snapshot: describeSnapshot(view) } : {});
+    const snapshot = snapshotViewOf(node);
+    const operation = operationViewOf(node);
+    const extras = { ...(snapshot ? { snapshot: describeSnapshot(snapshot) } : {}), ...(operation ? { operation: describeOperation(operation) } : {}) };
+    context.output.record(node, extras, fields.length > 0 ? undefined : sectionsOfNode);
   },
 };

@@ -1,3 +1,5 @@
+import { deadline } from '../../../protocol/deadline.ts';
+import { messageOf } from '../../../protocol/errors.ts';
 import type { JsonObject } from '../../../protocol/json.ts';
 import { SNAPSHOT_MICROVERSION } from '../../../protocol/microversion.ts';
 import { segment } from '../../api-client.ts';
@@ -7,10 +9,14 @@ import { CommandFailure, EXIT, UsageError } from '../../exit-code.ts';
 import { openProgressDisplay } from '../../progress.ts';
 import { formatBytes, formatDuration } from '../../quantities.ts';
 import { joinSentences } from '../../sentences.ts';
-import { snapshotViewOf } from '../../snapshot-view.ts';
-import { WAIT_OPTIONS, readWait, waitForState, type WaitOutcome, type WaitSettings } from '../../wait.ts';
+import { snapshotViewOf } from '../../node-view.ts';
+import { WAIT_OPTIONS, readWait, untilState, waitFor, type WaitOutcome, type WaitSettings } from '../../wait.ts';
 import { printChecks } from '../checks.ts';
+import { imageIdOf } from './image-choice.ts';
 import { failureOfWait, goesOn, nodeFacts } from './wait-report.ts';
+
+/** Cleaning up after a refusal must not hang. */
+const CLEAN_UP_TIMEOUT_MS = 10_000;
 
 const request = ({ api }: CommandContext, ident: string, imageRef: string, dryRun: boolean): Promise<unknown> =>
   api.request('PUT', `/v1/nodes/${segment(ident)}/states/provision`, {
@@ -78,7 +84,7 @@ async function waitForSnapshot(context: CommandContext, ident: string, imageRef:
   const display = openProgressDisplay(output, `snapshot of ${ident}`);
   let outcome: WaitOutcome;
   try {
-    outcome = await goesOn(ident, 'snapshot', () => waitForState(context, ident, 'active', wait, (node) => display.show(node)));
+    outcome = await goesOn(ident, 'snapshot', () => waitFor(context, ident, untilState('active'), wait, (node) => display.show(node)));
   } finally {
     display.close();
   }
@@ -101,27 +107,60 @@ export const snapshotNode: Command = {
   summary: 'Take a snapshot of a server into an image',
   positionals: [NODE_POSITIONAL],
   options: {
-    image: { kind: 'text', describe: 'UUID of the precreated image (status queued) that receives the data', required: true },
+    image: { kind: 'text', describe: 'Id or name of the precreated image (status queued) that receives the data', names: 'images' },
+    'create-image': { kind: 'text', describe: 'Create an image of this name for the data; it is deleted again when the request is refused' },
     'dry-run': { kind: 'flag', describe: 'Check everything that can be known beforehand; touch nothing' },
     ...WAIT_OPTIONS,
   },
+  conflicts: [
+    ['image', 'create-image'],
+    ['dry-run', 'wait'],
+  ],
   examples: [
-    ['node snapshot web-1 --image $(baremetal image create web-1-today -f value -c id) --wait', 'With progress, until it is done'],
-    ['node snapshot web-1 --image UUID --wait 3600 -f json', 'For a script: one JSON object, exit code 0, 1 or 7'],
-    ['node snapshot web-1 --image UUID --dry-run', 'Would it be accepted?'],
+    ['node snapshot web-1 --create-image web-1-today --wait', 'Into a new image, with progress, until it is done'],
+    ['node snapshot web-1 --image web-1-today --wait 3600 -f json', 'For a script: one JSON object, exit code 0, 1 or 7'],
+    ['node snapshot web-1 --image web-1-today --dry-run', 'Would it be accepted?'],
   ],
   async run(context, args) {
     const { output } = context;
     const ident = args.required('node');
-    const imageRef = args.required('image');
+    const created = args.text('create-image') === undefined ? undefined : args.required('create-image');
     const wait = readWait(args);
-    if (args.flag('dry-run')) {
-      if (wait) throw new UsageError('--dry-run and --wait exclude each other');
-      return printDryRun(context, ident, imageRef);
-    }
-    await request(context, ident, imageRef, false);
+    const isDryRun = args.flag('dry-run') === true;
+    if (created === undefined && args.text('image') === undefined) throw new UsageError('--image (an image that is there) or --create-image NAME is missing');
+    const imageRef = created === undefined ? await imageIdOf(context, args.required('image')) : await createHolder(context, created);
+    const asked = isDryRun ? printDryRun(context, ident, imageRef) : request(context, ident, imageRef, false);
+    if (created === undefined) await asked;
+    else await withdrawIfUnused(context, imageRef, asked, isDryRun);
+    if (isDryRun) return;
     if (wait) return waitForSnapshot(context, ident, imageRef, wait);
     if (output.isJson) output.json({ node: ident, target: 'snapshot', image_ref: imageRef, accepted: true });
-    output.say(`snapshot of ${ident} begun; see "baremetal node show ${ident}", stop it with "baremetal node abort ${ident}"`);
+    output.say(`snapshot of ${ident} into image ${imageRef} begun; see "baremetal node show ${ident}", stop it with "baremetal node abort ${ident}"`);
   },
 };
+
+async function createHolder({ images, output }: CommandContext, name: string): Promise<string> {
+  const { id } = await images.create({ name, disk_format: 'qcow2', container_format: 'bare' });
+  output.say(`created image ${id} (${name})`);
+  return id;
+}
+
+/** Deletes the image that was made for this snapshot when nothing will be written into it: after a refusal and after a dry run. */
+async function withdrawIfUnused({ images, output }: CommandContext, id: string, asked: Promise<unknown>, always: boolean): Promise<void> {
+  const remove = async (): Promise<void> => {
+    const sentence = await images.delete(id, deadline(CLEAN_UP_TIMEOUT_MS)).then(
+      () => `image ${id} was deleted again`,
+      (error: unknown) => `image ${id} could not be deleted (${messageOf(error)}): delete it`,
+    );
+    output.say(sentence);
+  };
+  try {
+    await asked;
+  } catch (error) {
+    // When the request may have arrived, the image may be in use.
+    const isRefusal = error instanceof CommandFailure && error.exitCode !== EXIT.unavailable && error.exitCode !== EXIT.interrupted;
+    if (always || isRefusal) await remove();
+    throw error;
+  }
+  if (always) await remove();
+}

@@ -4,7 +4,7 @@ import { interfaceOptions, optionOf } from './fields.ts';
 import { PLAIN_FIELDS, patchToUnset } from './patch.ts';
 
 const plainOptions: Record<string, OptionSpec> = Object.fromEntries(
-  [...PLAIN_FIELDS.filter((field) => field !== 'driver'), 'automated_clean'].map((field) => [optionOf(field), { kind: 'flag', describe: `Unset ${field}` }]),
+  [...PLAIN_FIELDS.filter((field) => field !== 'driver'), 'automated_clean', 'network_data'].map((field) => [optionOf(field), { kind: 'flag', describe: `Unset ${field}` }]),
 );
 
 export const unsetNode: Command = {

@@ -1,8 +1,9 @@
 import type { JsonObject } from '../../../protocol/json.ts';
+import type { PowerState } from '../../../protocol/provision.ts';
 import { CommandFailure, EXIT, InterruptedError } from '../../exit-code.ts';
 import { formatDuration } from '../../quantities.ts';
 import { joinSentences } from '../../sentences.ts';
-import { describeSnapshot, snapshotViewOf, stateOf } from '../../snapshot-view.ts';
+import { describeProgress, stateOf, underWayOf } from '../../node-view.ts';
 import type { WaitOutcome } from '../../wait.ts';
 
 const advice = (ident: string): string => `see "baremetal node show ${ident}"`;
@@ -24,13 +25,26 @@ export function failureOfWait(outcome: WaitOutcome, ident: string, target: strin
   const { result, node, durationMs } = outcome;
   const state = stateOf(node);
   if (result === 'timeout') {
-    const view = node && word === 'snapshot' ? snapshotViewOf(node) : undefined;
-    const where = view ? ` (${describeSnapshot(view)})` : '';
+    const view = node && underWayOf(node);
+    const where = view ? ` (${describeProgress(view)})` : '';
     return new CommandFailure(EXIT.waitTimeout, `node ${ident} is not ${target} after ${formatDuration(durationMs / 1000)}: it is "${state}"${where}. The ${word} goes on: ${advice(ident)}${stoppable(word, ident)}`);
   }
-  const reason = typeof node?.last_error === 'string' && node.last_error !== '' ? `: ${node.last_error}` : `, and the service recorded no reason; ${advice(ident)}`;
-  return new CommandFailure(EXIT.operationFailed, `the ${word} of node ${ident} failed: it is "${state}" instead of "${target}"${reason}`);
+  return new CommandFailure(EXIT.operationFailed, `the ${word} of node ${ident} failed: it is "${state}" instead of "${target}"${reasonOf(outcome, ident)}`);
 }
+
+/** The same for a wait for a power state. */
+export function failureOfPowerWait(outcome: WaitOutcome, ident: string, target: PowerState, word: string): CommandFailure {
+  const { result, node, durationMs } = outcome;
+  const found = typeof node?.power_state === 'string' ? `"${node.power_state}"` : 'not known';
+  if (result === 'timeout') {
+    return new CommandFailure(EXIT.waitTimeout, `the ${word} of node ${ident} is not done after ${formatDuration(durationMs / 1000)}: its power state is ${found}. The ${word} goes on: ${advice(ident)}`);
+  }
+  const instead = node?.power_state === target ? '' : ` instead of "${target}"`;
+  return new CommandFailure(EXIT.operationFailed, `the ${word} of node ${ident} failed: its power state is ${found}${instead}${reasonOf(outcome, ident)}`);
+}
+
+const reasonOf = ({ node }: WaitOutcome, ident: string): string =>
+  typeof node?.last_error === 'string' && node.last_error !== '' ? `: ${node.last_error}` : `, and the service recorded no reason; ${advice(ident)}`;
 
 /** Runs the waiting; whatever ends it early, the message says that the operation itself goes on. */
 export async function goesOn<T>(ident: string, word: string, waiting: () => Promise<T>): Promise<T> {

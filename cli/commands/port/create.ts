@@ -1,17 +1,9 @@
 import type { JsonObject } from '../../../protocol/json.ts';
-import { UUID_PATTERN } from '../../../protocol/provision.ts';
-import { segment } from '../../api-client.ts';
 import type { Arguments } from '../../arguments.ts';
-import type { Command, CommandContext } from '../../command.ts';
+import type { Command } from '../../command.ts';
 import { UsageError } from '../../exit-code.ts';
 import { parseKeyValues } from '../../key-value.ts';
-import { plainText } from '../../output.ts';
-
-/** The API wants the node's UUID; a person may give its name. */
-async function nodeUuid({ api }: CommandContext, ident: string): Promise<string> {
-  if (UUID_PATTERN.test(ident)) return ident;
-  return plainText((await api.getObject(`/v1/nodes/${segment(ident)}?fields=uuid`)).uuid);
-}
+import { nodeUuidOf } from '../node/node-uuid.ts';
 
 function truthOf(text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined;
@@ -40,7 +32,7 @@ export const createPort: Command = {
   summary: 'Register a network port of a node',
   positionals: [{ name: 'address', describe: 'MAC address' }],
   options: {
-    node: { kind: 'text', describe: 'UUID or name of the node', required: true },
+    node: { kind: 'text', describe: 'UUID or name of the node', required: true, names: 'nodes' },
     uuid: { kind: 'text', describe: 'UUID of the port (default: the service makes one)' },
     extra: { kind: 'repeated', describe: 'KEY=VALUE of your own' },
     'local-link-connection': { kind: 'repeated', alias: 'l', describe: 'KEY=VALUE of the switch port: switch_id, port_id, switch_info' },
@@ -52,7 +44,7 @@ export const createPort: Command = {
   examples: [['port create 52:54:00:12:34:56 --node web-1', 'The port that the ramdisk is known by']],
   async run(context, args) {
     truthOf(args.text('pxe-enabled')); // a wrong value is found before anything is asked
-    const body = portOf(args, await nodeUuid(context, args.required('node')));
+    const body = portOf(args, await nodeUuidOf(context, args.required('node')));
     context.output.record(context.api.objectOf(await context.api.request('POST', '/v1/ports', { body }), '/v1/ports'));
   },
 };

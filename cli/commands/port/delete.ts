@@ -1,6 +1,6 @@
 import { segment } from '../../api-client.ts';
 import type { Command } from '../../command.ts';
-import { deleteEach } from '../deletion.ts';
+import { deleteEach } from '../each.ts';
 
 export const deletePorts: Command = {
   words: 'port delete',

@@ -7,7 +7,7 @@ export const listPorts: Command = {
   options: {
     ...LISTING_OPTIONS,
     ...PAGING_OPTIONS,
-    node: { kind: 'text', describe: 'Only those of this node (name or UUID)' },
+    node: { kind: 'text', describe: 'Only those of this node (name or UUID)', names: 'nodes' },
     address: { kind: 'text', describe: 'Only the one with this MAC address' },
     'port-group': { kind: 'text', describe: 'Only those of this port group' },
   },

@@ -6,7 +6,7 @@ import { resource } from '../resource.ts';
 
 /** Resources that `/v1` names, and since when. */
 export type ResourceVersions = Readonly<Record<string, number>>;
-export const ADMIN_RESOURCES: ResourceVersions = { nodes: 1, ports: 1, drivers: 1, lookup: 22, heartbeat: 22, conductors: 49 };
+export const ADMIN_RESOURCES: ResourceVersions = { nodes: 1, ports: 1, drivers: 1, portgroups: 23, volume: 32, lookup: 22, heartbeat: 22, conductors: 49 };
 export const PROVISIONING_RESOURCES: ResourceVersions = { lookup: 22, heartbeat: 22 };
 
 /** `/` and `/v1`: where clients learn the versions. */

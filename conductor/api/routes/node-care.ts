@@ -4,27 +4,34 @@ import { ConflictError } from '../../../protocol/errors.ts';
 import { SNAPSHOT_MICROVERSION } from '../../../protocol/microversion.ts';
 import { hasTag } from '../../../state-machine/provision-states.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { maintenancePatch, recordMaintenance } from '../maintenance.ts';
 import { findNode } from '../node-representation.ts';
 import { bodyOf, booleanLike } from '../request-documents.ts';
 import { endEmpty, parameter, resource } from '../resource.ts';
 
-const VIFS_MICROVERSION = 28;
+export const maintenanceSchema = z.strictObject({ reason: z.string().nullish() });
+export const bootDeviceSchema = z.strictObject({ boot_device: z.enum(['pxe', 'disk', 'cdrom', 'bios', 'safe']), persistent: booleanLike.nullish() });
 
-const maintenanceSchema = z.strictObject({ reason: z.string().nullish() });
-const bootDeviceSchema = z.strictObject({ boot_device: z.enum(['pxe', 'disk', 'cdrom', 'bios', 'safe']), persistent: booleanLike.nullish() });
+function changeMaintenance(deps: ApiDependencies, uuid: string, maintenance: boolean, reason: string | null, user: string): Promise<void> {
+  return deps.workflow.withLock(uuid, async (node) => {
+    const patch = maintenancePatch(maintenance, reason);
+    await deps.db.nodes.update(node.id, patch, node.reservation ?? undefined);
+    await recordMaintenance(deps, node, patch, user);
+  });
+}
 
-/** Maintenance, validation, boot device and virtual interfaces of a node. */
+/** Maintenance, validation and boot device of a node. */
 export function nodeCareRoutes(router: Router, deps: ApiDependencies): void {
   resource(router, '/nodes/:ident/maintenance', {
     PUT: async (request, response, context) => {
       const { reason } = bodyOf(request, maintenanceSchema);
       const { uuid } = await findNode(deps, parameter(request, 'ident'), context);
-      await deps.workflow.withLock(uuid, (node) => deps.db.nodes.update(node.id, { maintenance: true, maintenanceReason: reason ?? null }, node.reservation ?? undefined));
+      await changeMaintenance(deps, uuid, true, reason ?? null, context.caller.user);
       endEmpty(response, 202);
     },
     DELETE: async (request, response, context) => {
       const { uuid } = await findNode(deps, parameter(request, 'ident'), context);
-      await deps.workflow.withLock(uuid, (node) => deps.db.nodes.update(node.id, { maintenance: false, maintenanceReason: null, fault: null }, node.reservation ?? undefined));
+      await changeMaintenance(deps, uuid, false, null, context.caller.user);
       endEmpty(response, 202);
     },
   });
@@ -55,16 +62,4 @@ export function nodeCareRoutes(router: Router, deps: ApiDependencies): void {
       response.json({ supported_boot_devices: await deps.workflow.supportedBootDevices(await findNode(deps, parameter(request, 'ident'), context)) });
     },
   });
-
-  resource(
-    router,
-    '/nodes/:ident/vifs',
-    {
-      GET: async (request, response, context) => {
-        await findNode(deps, parameter(request, 'ident'), context);
-        response.json({ vifs: [] }); // the only network interface is noop, which attaches none
-      },
-    },
-    VIFS_MICROVERSION,
-  );
 }

@@ -14,6 +14,8 @@ const HISTORY_MICROVERSION = 78;
 /** Ironic cuts an event to so many characters in a list without detail. */
 const SHORT_EVENT_LENGTH = 255;
 
+export const historyListQuery = { ...pageQuery, detail: booleanLike.optional() };
+
 /** `/v1/nodes/{ident}/history`: a line for each transition, oldest first. */
 export function nodeHistoryRoutes(router: Router, deps: ApiDependencies): void {
   resource(router, '/nodes/:ident/history', { GET: (request, response, context) => listHistory(deps, request, response, context, false) }, HISTORY_MICROVERSION);
@@ -35,9 +37,9 @@ export function nodeHistoryRoutes(router: Router, deps: ApiDependencies): void {
 }
 
 async function listHistory(deps: ApiDependencies, request: Request, response: Response, context: RequestContext, whole: boolean): Promise<void> {
-  const { detail, ...paging } = queryOf(request, { ...pageQuery, detail: booleanLike.optional() });
+  const { detail, ...paging } = queryOf(request, historyListQuery);
   const node = await findNode(deps, parameter(request, 'ident'), context);
-  const page = pageOf<HistoryRow>(paging, { id: 'id', created_at: 'createdAt', uuid: 'uuid', severity: 'severity', event: 'event' });
+  const page = pageOf(paging, { id: 'id', created_at: 'createdAt', uuid: 'uuid', severity: 'severity', event: 'event' });
   const { rows, next } = cutPage(await deps.db.history.listOf(node.id, page), page, request, context.baseUrl);
   response.json({ history: rows.map((row) => show(row, node, context.baseUrl, whole || (detail ?? false))), ...(next === undefined ? {} : { next }) });
 }

@@ -1,8 +1,10 @@
 import type { Request, Response, Router } from 'express';
 import { z } from 'zod';
 import { InvalidParameterError, InvalidStateError, NodeLockedError } from '../../../protocol/errors.ts';
+import type { JsonObject } from '../../../protocol/json.ts';
 import { SNAPSHOT_MICROVERSION, VERB_MICROVERSIONS } from '../../../protocol/microversion.ts';
 import { POWER_TARGETS, provisionRequestSchema, VERB_EVENTS, type PowerTarget, type ProvisionRequest, type Verb } from '../../../protocol/provision.ts';
+import type { NodeRow } from '../../db/rows.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { selectFields } from '../field-selection.ts';
 import { requireVersion } from '../microversion.ts';
@@ -16,7 +18,10 @@ const SOFT_POWER_MICROVERSION = 27;
 const DEPLOY_STEPS_MICROVERSION = 69;
 const DISABLE_RAMDISK_MICROVERSION = 70;
 
-const powerRequestSchema = z.strictObject({ target: z.string(), timeout: z.number().int().nullish() });
+/** Those that write an image to the server's disk. */
+const WRITING_VERBS: readonly string[] = ['active', 'deploy', 'rebuild'];
+
+export const powerRequestSchema = z.strictObject({ target: z.string(), timeout: z.number().int().nullish() });
 
 /** `/v1/nodes/{ident}/states` and what changes them. */
 export function nodeStatesRoutes(router: Router, deps: ApiDependencies): void {
@@ -39,11 +44,17 @@ async function changeProvisionState(deps: ApiDependencies, request: Request, res
   if (!isVerb(wanted.target)) throw node.reservation === null ? new InvalidStateError(wanted.target, node.uuid, node.provisionState) : new NodeLockedError(node.uuid, node.reservation);
   checkArguments(wanted, context.minor);
   if (wanted.dry_run) {
-    response.json({ checks: await deps.workflow.dryRunSnapshot(node, wanted, context.caller) });
+    response.json(await rehearse(deps, node, wanted.target, wanted, context));
     return;
   }
   await deps.workflow.provision(node, wanted.target, wanted, context.caller);
   endEmpty(response, 202, statesLocation(request, context));
+}
+
+/** What the request would do; nothing is touched. */
+async function rehearse({ workflow }: ApiDependencies, node: NodeRow, verb: Verb, wanted: ProvisionRequest, { caller }: RequestContext): Promise<JsonObject> {
+  if (verb === 'snapshot') return { checks: { ...(await workflow.dryRunSnapshot(node, wanted, caller)) } } as unknown as JsonObject;
+  return { plan: await workflow.planDeployment(node, verb === 'rebuild' ? 'rebuild' : 'deploy', wanted, caller) } as unknown as JsonObject;
 }
 
 const isVerb = (target: string): target is Verb => Object.hasOwn(VERB_EVENTS, target);
@@ -55,10 +66,11 @@ function checkArguments(wanted: ProvisionRequest, minor: number): void {
     if (!verbs.includes(wanted.target)) throw new InvalidParameterError(`"${argument}" is only valid when setting target provision state to ${verbs.join(' or ')}`);
     requireVersion(minor, since, argument);
   };
-  onlyFor('image_ref', ['snapshot'], SNAPSHOT_MICROVERSION);
-  onlyFor('dry_run', ['snapshot'], SNAPSHOT_MICROVERSION);
-  onlyFor('configdrive', ['active', 'deploy', 'rebuild']);
-  onlyFor('deploy_steps', ['active', 'deploy', 'rebuild'], DEPLOY_STEPS_MICROVERSION);
+  onlyFor('image_ref', ['snapshot', ...WRITING_VERBS], SNAPSHOT_MICROVERSION);
+  onlyFor('dry_run', ['snapshot', ...WRITING_VERBS], SNAPSHOT_MICROVERSION);
+  onlyFor('generalize', WRITING_VERBS, SNAPSHOT_MICROVERSION);
+  onlyFor('configdrive', WRITING_VERBS);
+  onlyFor('deploy_steps', WRITING_VERBS, DEPLOY_STEPS_MICROVERSION);
   onlyFor('rescue_password', ['rescue']);
   onlyFor('disable_ramdisk', ['clean'], DISABLE_RAMDISK_MICROVERSION);
 }

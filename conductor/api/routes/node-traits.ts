@@ -13,7 +13,7 @@ const traitName = z
   .string()
   .max(255)
   .regex(/^(CUSTOM|HW|COMPUTE|STORAGE|MISC|OWNER|QUANTUM|HOST)_[A-Z0-9_]+$/, 'A custom trait must start with the prefix CUSTOM_ and use the characters A-Z, 0-9 and _');
-const traitsSchema = z.strictObject({ traits: z.array(traitName).max(MAX_TRAITS, `a node has at most ${MAX_TRAITS} traits`) });
+export const traitsSchema = z.strictObject({ traits: z.array(traitName).max(MAX_TRAITS, `a node has at most ${MAX_TRAITS} traits`) });
 
 /** `/v1/nodes/{ident}/traits`. */
 export function nodeTraitsRoutes(router: Router, deps: ApiDependencies): void {

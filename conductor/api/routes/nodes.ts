@@ -9,18 +9,23 @@ import type { ApiDependencies } from '../dependencies.ts';
 import { selectFields } from '../field-selection.ts';
 import { jsonPatchSchema } from '../json-patch.ts';
 import { requireVersion } from '../microversion.ts';
-import { changesOf, checkPatchFields, refuseForeignGroup } from '../node-changes.ts';
+import { changesOf, checkPatchFields, refuseForeignGroup, refuseImageCredentials } from '../node-changes.ts';
 import { checkNewDocument, interfacesIn, WRITABLE_FIELDS } from '../node-document.ts';
-import { NODE_DEFAULT_FIELDS, NODE_FIELDS, NODE_SORT_KEYS } from '../node-fields.ts';
+import { columnsFor, NODE_DEFAULT_FIELDS, NODE_FIELDS, NODE_SORT_KEYS } from '../node-fields.ts';
 import { nodeFilterQuery, nodeQueryOf } from '../node-filters.ts';
+import { recordMaintenance } from '../maintenance.ts';
 import { findNode, representNode, representNodes } from '../node-representation.ts';
 import { cutPage, pageOf, pageQuery } from '../pages.ts';
+import { visibleProject } from '../policy.ts';
 import type { RequestContext } from '../request-context.ts';
 import { bodyOf, booleanLike, commaList, queryOf } from '../request-documents.ts';
 import { endEmpty, parameter, resource } from '../resource.ts';
 
 const ENROLL_MICROVERSION = 11;
 const RESET_INTERFACES_MICROVERSION = 45;
+
+export const nodeListQuery = { ...pageQuery, ...nodeFilterQuery, fields: commaList.optional(), detail: booleanLike.optional() };
+export const nodePatchQuery = { reset_interfaces: booleanLike.optional() };
 
 /** `/v1/nodes`, `/v1/nodes/detail` and `/v1/nodes/{ident}`. */
 export function nodeRoutes(router: Router, deps: ApiDependencies): void {
@@ -41,19 +46,20 @@ export function nodeRoutes(router: Router, deps: ApiDependencies): void {
 }
 
 async function listNodes(deps: ApiDependencies, request: Request, response: Response, context: RequestContext, whole: boolean): Promise<void> {
-  const { limit, marker, sort_key, sort_dir, fields, detail, ...filters } = queryOf(request, { ...pageQuery, ...nodeFilterQuery, fields: commaList.optional(), detail: booleanLike.optional() });
+  const { limit, marker, sort_key, sort_dir, fields, detail, ...filters } = queryOf(request, nodeListQuery);
   const selected = selectFields(NODE_FIELDS, { fields, detail }, whole ? 'all' : NODE_DEFAULT_FIELDS, context.minor);
   const sortField = NODE_FIELDS.find(({ name }) => name === sort_key);
   requireVersion(context.minor, sortField?.since ?? 1, `Sort key ${sort_key}`);
-  const page = pageOf<NodeRow>({ limit, marker, sort_key, sort_dir }, NODE_SORT_KEYS);
+  const page = pageOf({ limit, marker, sort_key, sort_dir }, NODE_SORT_KEYS);
   const query = nodeQueryOf(filters, context.minor, deps.config.conductorName);
-  const { rows, next } = cutPage(query ? await deps.db.nodes.list({ ...query, ...page }) : [], page, request, context.baseUrl);
+  const { rows, next } = cutPage(query ? await deps.db.nodes.list({ ...query, ...page, columns: columnsFor(selected), visibleTo: visibleProject(context.caller) }) : [], page, request, context.baseUrl);
   response.json({ nodes: await representNodes(deps, rows, selected, context, fields === undefined && (whole || detail === true)), ...(next === undefined ? {} : { next }) });
 }
 
 async function createNode(deps: ApiDependencies, request: Request, response: Response, context: RequestContext): Promise<void> {
   const document = checkNewDocument(request.body ?? {});
   for (const { name, since } of WRITABLE_FIELDS) if (document[name] !== undefined && document[name] !== null) requireVersion(context.minor, since, `Field ${name}`);
+  refuseImageCredentials(document);
   const node = await deps.db.nodes.create(newNodeFrom(deps, document, context));
   response.status(201).location(`${context.baseUrl}/v1/nodes/${node.uuid}`);
   response.json(await representNode(deps, node, selectFields(NODE_FIELDS, {}, 'all', context.minor), context, true));
@@ -79,14 +85,15 @@ function newNodeFrom(deps: ApiDependencies, document: JsonObject, { minor }: Req
 }
 
 async function patchNode(deps: ApiDependencies, request: Request, response: Response, context: RequestContext): Promise<void> {
-  const { reset_interfaces: reset } = queryOf(request, { reset_interfaces: booleanLike.optional() });
+  const { reset_interfaces: reset } = queryOf(request, nodePatchQuery);
   if (reset !== undefined) requireVersion(context.minor, RESET_INTERFACES_MICROVERSION, 'reset_interfaces');
   const patch = bodyOf(request, jsonPatchSchema);
   checkPatchFields(patch, context.minor);
   const { uuid, id } = await findNode(deps, parameter(request, 'ident'), context);
   await deps.workflow.withLock(uuid, async (node) => {
-    const changes = changesOf(deps, node, patch, { resetInterfaces: reset ?? false });
+    const changes = changesOf(deps, node, patch, { resetInterfaces: reset ?? false, caller: context.caller });
     await deps.db.nodes.update(node.id, changes, node.reservation ?? undefined);
+    await recordMaintenance(deps, node, { maintenance: node.maintenance, maintenanceReason: node.maintenanceReason, ...changes }, context.caller.user);
   });
   response.json(await representNode(deps, await deps.db.nodes.get(id), selectFields(NODE_FIELDS, {}, 'all', context.minor), context, true));
 }

@@ -12,6 +12,8 @@ import { endEmpty, parameter, resource } from '../resource.ts';
 const AGENT_STATUS_MICROVERSION = 72;
 const LOOKUP_FIELDS = ['uuid', 'properties', 'instance_info', 'driver_internal_info'];
 
+export const lookupQuery = { addresses: commaList.optional(), node_uuid: uuidLike.optional() };
+
 /** `/v1/lookup` and `/v1/heartbeat/{ident}`: what a ramdisk agent says. */
 export function ramdiskRoutes(router: Router, deps: ApiDependencies): void {
   resource(router, '/lookup', { GET: (request, response, context) => lookUp(deps, request, response, context) }, LOOKUP_MICROVERSION);
@@ -20,7 +22,7 @@ export function ramdiskRoutes(router: Router, deps: ApiDependencies): void {
 
 /** Every refusal is the same 404, so that nobody learns which addresses are known. */
 async function lookUp(deps: ApiDependencies, request: Request, response: Response, context: RequestContext): Promise<void> {
-  const query = queryOf(request, { addresses: commaList.optional(), node_uuid: uuidLike.optional() });
+  const query = queryOf(request, lookupQuery);
   const addresses = (query.addresses ?? []).filter((address) => MAC_PATTERN.test(address)).map((address) => address.toLowerCase().replaceAll('-', ':'));
   if (addresses.length === 0 && query.node_uuid === undefined) throw new InvalidParameterError("At least one of 'addresses' and 'node_uuid' parameters is required");
   const found = await deps.workflow.lookup(addresses, query.node_uuid);

@@ -17,14 +17,19 @@ export const PortEntity = new EntitySchema<PortRow>({
     localLinkConnection: json(),
     extra: json(),
     internalInfo: json(),
+    portgroupId: nullable(reference()),
     createdAt: time(),
     updatedAt: nullable(time()),
   } satisfies ColumnsOf<PortRow>,
-  foreignKeys: [{ name: 'ports_node', target: 'node', columnNames: ['nodeId'], referencedColumnNames: ['id'], onDelete: 'CASCADE' }],
+  foreignKeys: [
+    { name: 'ports_node', target: 'node', columnNames: ['nodeId'], referencedColumnNames: ['id'], onDelete: 'CASCADE' },
+    { name: 'ports_portgroup', target: 'portgroup', columnNames: ['portgroupId'], referencedColumnNames: ['id'], onDelete: 'SET NULL' },
+  ],
   indices: [
     { name: 'ports_uuid', columns: ['uuid'], unique: true },
     { name: 'ports_address', columns: ['address'], unique: true },
     { name: 'ports_name', columns: ['name'], unique: true },
     { name: 'ports_node_id', columns: ['nodeId'] },
+    { name: 'ports_portgroup_id', columns: ['portgroupId'] },
   ],
 });

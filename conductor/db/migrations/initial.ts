@@ -1,17 +1,12 @@
-import { Table, type MigrationInterface, type QueryRunner, type TableColumnOptions, type TableForeignKeyOptions } from 'typeorm';
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { schemaParts } from './schema-parts.ts';
 
 /** The first schema. Tables are described, not written in SQL, so that each database gets its own dialect. */
 export class Initial1763700000000 implements MigrationInterface {
   readonly name = 'Initial1763700000000';
 
   async up(runner: QueryRunner): Promise<void> {
-    const time = runner.connection.driver.normalizeType({ type: Date });
-    const column = (type: string, names: string, isNullable = false): TableColumnOptions[] => names.trim().split(/\s+/).map((name) => ({ name, type, isNullable }));
-    const optional = (type: string, names: string): TableColumnOptions[] => column(type, names, true);
-    const id: TableColumnOptions = { name: 'id', type: 'integer', isPrimary: true, isGenerated: true, generationStrategy: 'increment' };
-    const unique = (name: string, ...columnNames: string[]): { name: string; columnNames: string[]; isUnique: boolean } => ({ name, columnNames, isUnique: true });
-    const index = (name: string, ...columnNames: string[]): { name: string; columnNames: string[] } => ({ name, columnNames });
-    const parent = (name: string, columnName: string, table: string): TableForeignKeyOptions => ({ name, columnNames: [columnName], referencedTableName: table, referencedColumnNames: ['id'], onDelete: 'CASCADE' });
+    const { id, column, optional, unique, index, parent, time } = schemaParts(runner);
 
     await runner.createTable(
       new Table({

@@ -1,4 +1,5 @@
 import { Initial1763700000000 } from './initial.ts';
+import { NodeLife1763740000000 } from './node-life.ts';
 
 /** Every migration, oldest first. One that has been released is never changed: write another. */
-export const MIGRATIONS = [Initial1763700000000];
+export const MIGRATIONS = [Initial1763700000000, NodeLife1763740000000];

@@ -1,10 +1,11 @@
 import { InvalidParameterError } from '../../../protocol/errors.ts';
-import type { DeployDriver, Outcome } from '../interfaces.ts';
+import type { DeployDriver } from '../deployment.ts';
+import type { Outcome } from '../interfaces.ts';
 import { createOrderedOutcomes } from '../ordered-outcome.ts';
 
 const OUTCOMES = ['done', 'wait', 'fail'] as const;
-/** The step that Ironic's fake deployment offers too. */
-const CLEAN_STEPS = ['deploy.erase_devices'] as const;
+/** The steps that Ironic's fake deployment offers too, and what the real one knows. */
+const CLEAN_STEPS = ['deploy.erase_devices', 'deploy.erase_devices_metadata'] as const;
 
 /** Writes to no disk and erases none: for trying out the API, and for driving a node through every state. */
 export function createFakeDeploy(): DeployDriver {
@@ -25,12 +26,19 @@ export function createFakeDeploy(): DeployDriver {
     async validate({ node }) {
       outcomes.validate(node);
     },
+    async describeImage() {
+      return null;
+    },
     async deploy({ node }) {
       return outcomes.of(node, 'deploy');
     },
     async continueDeploy({ node }) {
       return outcomes.of(node, 'continue');
     },
+    async poll() {
+      return 'continue'; // there is no command whose end could be waited for
+    },
+    async cleanUp() {}, // nothing was made
     async tearDown({ node }) {
       outcomes.of(node, 'tear_down');
     },

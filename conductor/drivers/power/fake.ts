@@ -6,6 +6,7 @@ import type { PowerDriver } from '../interfaces.ts';
 export function createFakePower(machines: FakeMachines): PowerDriver {
   const driver: PowerDriver = {
     name: 'fake',
+    imaginary: true,
     properties: { fake_power_fail: 'Message with which every power operation fails. Optional; to try out failures.' },
 
     async validate({ node }) {

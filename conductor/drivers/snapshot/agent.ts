@@ -1,15 +1,15 @@
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { InvalidParameterError, MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
-import { deadline } from '../../../protocol/deadline.ts';
 import { streamImageProgressSchema, streamImageResultSchema } from '../../../protocol/agent-api.ts';
 import { UUID_PATTERN } from '../../../protocol/provision.ts';
 import type { DriverTask, ImageService, Outcome, Phase, SnapshotDriver, SnapshotLimits, SnapshotRequest, SnapshotShare, SnapshotTask } from '../interfaces.ts';
-import { bootIntoRamdisk, awaitRamdisk } from './ramdisk-phases.ts';
+import { stopCommand } from '../agent-stop.ts';
+import { CleanUp } from '../clean-up.ts';
+import { bootDeviceBack, bootIntoRamdisk, type TakeDown } from '../ramdisk-phases.ts';
+import { requirePorts } from '../required-ports.ts';
 import { streamCommand } from './stream-command.ts';
 import { confirmIntermediateImage } from './intermediate-image.ts';
 import { resetHolder, uploadImage } from './image-upload.ts';
-
-const AGENT_STOP_TIMEOUT_MS = 30_000;
 
 /** What the request is checked against before any node is touched. */
 export interface AgentSnapshotParts {
@@ -32,16 +32,19 @@ export function createAgentSnapshotDriver(parts: AgentSnapshotParts): SnapshotDr
       image: () => checkHolder(parts, task, request),
       spool: () => checkSpool(parts),
     }),
-    snapshot: (task) => task.runPhases([...bootIntoRamdisk(task.limits), awaitRamdisk]),
+    snapshot: (task) => task.runPhases(bootIntoRamdisk(task.limits, takeDown)),
     continueSnapshot: (task) => task.runPhases(remainingPhases(task)),
     poll,
     cleanUp,
   };
 }
 
+/** The system shuts down by itself where it will, so that the capture is never of a running one; a server that was off before is left off. */
+const takeDown = (task: SnapshotTask): TakeDown => ({ soft: true, leaveOff: false, onPowerOff: () => task.saveSnapshot({ poweredOffAt: new Date() }) });
+
 /** Captured means: nothing of the capture is needed from the server any more. */
 const afterRamdisk = (limits: SnapshotLimits): Phase[] => [
-  { name: 'boot device back', timeoutMs: limits.powerTimeoutMs, run: bootDeviceBack },
+  bootDeviceBack(limits),
   { name: 'command', timeoutMs: limits.powerTimeoutMs + 180_000, run: streamCommand },
   { name: 'streaming', timeoutMs: limits.powerTimeoutMs, run: () => Promise.resolve('wait') },
 ];
@@ -61,11 +64,6 @@ function remainingPhases(task: SnapshotTask): Phase[] {
   const at = phases.findIndex((candidate) => candidate.name === phase);
   if (at < 0) throw new OperationFailedError(`A snapshot can not go on from its phase "${phase}"`);
   return phases.slice(at);
-}
-
-async function bootDeviceBack(task: SnapshotTask): Promise<Outcome> {
-  await task.drivers.management.setBootDevice(task, 'disk', false);
-  return 'done';
 }
 
 /** The image is safe on the spool: the downtime ends here, before the upload. */
@@ -99,6 +97,7 @@ async function poll(task: SnapshotTask): Promise<'wait' | 'continue'> {
   }
   const result = streamImageResultSchema.safeParse(report.command_result);
   if (!result.success) throw new OperationFailedError(`The agent reported success with a result that can not be used: ${result.error.message}`);
+  if (result.data.inventory) await task.saveInventory(result.data.inventory);
   await task.saveDisk(0, { sizeBytes: result.data.size_bytes, virtualSizeBytes: result.data.virtual_size_bytes, osHashAlgo: result.data.os_hash_algo, osHashValue: result.data.os_hash_value, device: result.data.disk });
   return 'continue';
 }
@@ -108,31 +107,14 @@ async function noteProgress(task: SnapshotTask, step: string, bytesDone: number,
   await task.saveSnapshot({ step, bytesDone, bytesTotal, ...(moved ? { progressAt: new Date() } : {}) });
 }
 
-/** Every part is tried, whatever happens to the others; the first error is thrown at the end. */
 async function cleanUp(task: SnapshotTask): Promise<void> {
   const { commandId, uuid } = task.snapshot;
-  const errors: unknown[] = [];
-  const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      task.log.warn({ what, error: messageOf(error) }, 'part of the clean-up failed');
-      errors.push(error);
-    }
-  };
-  await attempt('revoke the credential', () => task.saveSnapshot({ credentialHash: null }));
-  if (commandId !== null && task.node.agentUrl !== null && task.node.powerOffDue === 'ramdisk') {
-    // A dead agent can not be stopped; switching the machine off (boot back) ends its command for certain.
-    await task.agent.stop(task.node, commandId, deadline(AGENT_STOP_TIMEOUT_MS, task.signal)).catch((error: unknown) => task.log.info({ error: messageOf(error) }, 'agent did not stop its command'));
-  }
-  await attempt('remove the intermediate image', () => task.share.remove(uuid));
-  for (const disk of task.snapshot.disks) await attempt('put the image holder back', () => resetHolder(task, disk));
-  if (errors.length > 0) throw new OperationFailedError(`Something is left behind: ${errors.map(messageOf).join('; ')}`, {}, errors[0]);
-}
-
-function requirePorts(task: DriverTask): Promise<void> {
-  if (task.ports.length > 0) return Promise.resolve();
-  return Promise.reject(new InvalidParameterError(`Node ${task.node.uuid} has no port: without a MAC address its ramdisk can not be recognised. Create one with "baremetal port create MAC --node ${task.node.uuid}".`));
+  const parts = new CleanUp(task.log);
+  await parts.attempt('revoke the credential', () => task.saveSnapshot({ credentialHash: null }));
+  await stopCommand(task, commandId);
+  await parts.attempt('remove the intermediate image', () => task.share.remove(uuid));
+  for (const disk of task.snapshot.disks) await parts.attempt('put the image holder back', () => resetHolder(task, disk));
+  parts.finish();
 }
 
 async function checkSpool(parts: AgentSnapshotParts): Promise<void> {
@@ -151,7 +133,7 @@ async function checkHolder(parts: AgentSnapshotParts, task: DriverTask, request:
   };
   if (!image) return refuse('the image service does not know it. Create it first, for example with "baremetal image create NAME".');
   if (image.status !== 'queued') refuse(`its status is ${image.status}; an image that was created and never received data (status queued) is needed.`);
-  const owner = request.projectId ?? (await parts.images.projectId());
+  const owner = request.anyOwner ? null : (request.projectId ?? (await parts.images.projectId()));
   if (owner !== null && image.owner !== null && image.owner !== owner) refuse(`it belongs to project ${image.owner}, not to the caller's ${owner}.`);
   if (image.disk_format !== null && image.disk_format !== 'qcow2') refuse(`its disk_format is ${image.disk_format}; snapshots are qcow2.`);
   if (image.container_format !== null && image.container_format !== 'bare') refuse(`its container_format is ${image.container_format}; snapshots are bare.`);

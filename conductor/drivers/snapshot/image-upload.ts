@@ -1,14 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Image } from '../../../protocol/image.ts';
-import { MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
+import { MetalshotError, NotFoundError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
 import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
+import { ThrottledProgress } from '../throttled-progress.ts';
+import { recordManifest } from './manifest.ts';
 
 const FORMATS = { disk_format: 'qcow2', container_format: 'bare' } as const;
 
 /** Uploads from the spool as often as it takes: a hiccup of the image service never costs a second downtime. */
 export async function uploadImage(task: SnapshotTask): Promise<Outcome> {
-  for (const disk of task.snapshot.disks) await uploadDisk(task, disk);
+  for (const disk of task.snapshot.disks) {
+    await uploadDisk(task, disk);
+    await recordManifest(task, disk);
+  }
   return 'done';
 }
 
@@ -21,7 +26,7 @@ async function uploadDisk(task: SnapshotTask, disk: SnapshotDiskRow): Promise<vo
     } catch (error) {
       const retryable = error instanceof TemporarilyUnavailableError || (error instanceof MetalshotError && error.data['retryable'] === true);
       if (!retryable || attempt >= task.limits.uploadAttempts || task.signal.aborted) {
-        throw new OperationFailedError(`The image could not be uploaded to ${disk.imageRef}${attempt > 1 ? ` (${attempt} attempts)` : ''}: ${messageOf(error)}`, {}, error);
+        throw new OperationFailedError(`The image could not be uploaded to ${disk.imageRef}${attempt > 1 ? ` (${attempt} attempts)` : ''}: ${error instanceof NotFoundError ? 'it was deleted meanwhile: ' : ''}${messageOf(error)}`, {}, error);
       }
       task.log.warn({ attempt, pauseMs, error: messageOf(error) }, 'upload failed; it is tried again from the spool');
       await sleep(pauseMs, undefined, { signal: task.signal });
@@ -42,7 +47,7 @@ async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow): Promise<voi
   const file = await task.share.received(task.snapshot.uuid, disk.imageName);
   if (!file || disk.sizeBytes === null) throw new OperationFailedError(`the intermediate image ${disk.imageName} is gone from the spool`);
   await task.saveSnapshot({ step: 'uploading to the image service', bytesDone: 0, bytesTotal: file.sizeBytes, progressAt: new Date() });
-  const progress = new ThrottledProgress(task);
+  const progress = new ThrottledProgress<number>((bytesDone) => task.saveSnapshot({ bytesDone, progressAt: new Date() }), task.log);
   try {
     await task.images.uploadFile(disk.imageRef, file.path, file.sizeBytes, { signal: task.signal, onProgress: (bytesSent) => progress.note(bytesSent) });
   } finally {
@@ -73,41 +78,18 @@ export async function resetHolder(task: SnapshotTask, disk: SnapshotDiskRow): Pr
   if (disk.sizeBytes === null && disk.formatsSet.length === 0) return; // nothing was ever sent to it
   let image = await task.images.show(disk.imageRef, task.signal);
   if (image?.status === 'saving') image = await task.images.waitUntilQueued(disk.imageRef, task.limits.requeueTimeoutMs, task.signal);
-  if (!image) return;
+  if (!image) return noneLeft(task, disk);
   if (image.status === 'active') {
+    await noneLeft(task, disk); // formats belong to data
     if (image.os_hash_value === disk.osHashValue) return; // whole and verified: the upload itself had succeeded
     await task.images.deactivate(disk.imageRef, task.signal);
     throw new OperationFailedError(`image ${disk.imageRef} holds other data than was captured and was deactivated; delete it`);
   }
   if (image.status === 'queued' && disk.formatsSet.length > 0) {
     await task.images.setFormats(disk.imageRef, Object.fromEntries(disk.formatsSet.map((name) => [name, null])), task.signal);
+    await noneLeft(task, disk);
   }
 }
 
-/** Writes a progress to the database at most once a second, one at a time. */
-class ThrottledProgress {
-  readonly #task: SnapshotTask;
-  #latest = 0;
-  #writing: Promise<void> | undefined;
-  #lastAt = 0;
-
-  constructor(task: SnapshotTask) {
-    this.#task = task;
-  }
-
-  note(bytesDone: number): void {
-    this.#latest = bytesDone;
-    if (this.#writing || Date.now() - this.#lastAt < 1_000) return;
-    this.#lastAt = Date.now();
-    this.#writing = this.#write().finally(() => (this.#writing = undefined));
-  }
-
-  async settle(): Promise<void> {
-    await this.#writing;
-    await this.#write();
-  }
-
-  async #write(): Promise<void> {
-    await this.#task.saveSnapshot({ bytesDone: this.#latest, progressAt: new Date() }).catch((error: unknown) => this.#task.log.warn({ error: messageOf(error) }, 'progress could not be stored')); // a figure for people, not worth an upload
-  }
-}
+/** What is not noted here is taken back later, as long as it takes (workflow/holder-formats.ts). */
+const noneLeft = (task: SnapshotTask, { position }: SnapshotDiskRow): Promise<void> => task.saveDisk(position, { formatsSet: [] });

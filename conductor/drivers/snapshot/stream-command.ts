@@ -1,21 +1,18 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type { StreamImageParams } from '../../../protocol/agent-api.ts';
 import { OperationFailedError } from '../../../protocol/errors.ts';
+import { newCredential } from '../credential.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
 
 export const STREAM_COMMAND = 'snapshot.stream_image';
-
-/** What is stored of a share password: enough to recognise it, useless to whoever reads the database. */
-export const hashCredential = (password: string): string => createHash('sha256').update(password).digest('hex');
 
 /** Opens the share for this snapshot only, and gives the agent its command. */
 export async function streamCommand(task: SnapshotTask): Promise<Outcome> {
   const [disk] = task.snapshot.disks;
   if (!disk) throw new OperationFailedError('The snapshot names no disk');
   const { url, ca } = await task.share.open(task.snapshot.uuid, task.limits.maxImageBytes);
-  const password = randomBytes(32).toString('base64url');
+  const { password, hash } = newCredential();
   const now = new Date();
-  await task.saveSnapshot({ credentialHash: hashCredential(password), captureDeadlineAt: new Date(now.getTime() + task.limits.captureTimeoutMs), progressAt: now });
+  await task.saveSnapshot({ credentialHash: hash, captureDeadlineAt: new Date(now.getTime() + task.limits.captureTimeoutMs), progressAt: now });
   const hints = task.node.instanceInfo['root_device'] ?? task.node.properties['root_device'];
   const params: StreamImageParams = {
     url,

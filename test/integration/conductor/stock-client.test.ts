@@ -1,23 +1,30 @@
 /** The command-line client that Ironic's users have drives this conductor, and through it a machine, as it does with Ironic. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createHttpClient } from '../../../protocol/http-client.ts';
 import { runProgram } from '../../../protocol/program.ts';
 import { requirePackages } from '../../peers/glance.ts';
-import { Rig } from '../../rig/rig.ts';
+import { GIB, Rig } from '../../rig/rig.ts';
 import { until } from '../../rig/until.ts';
 import { emptyDisk } from './empty-disk.ts';
 
 const MAC = '52:54:00:4d:53:00';
+const SPARE_MAC = '52:54:00:4d:53:01';
 const CLIENT = '/usr/bin/baremetal';
+/** Of a client that waits for work of the ramdisk. */
+const LIFE_TIMEOUT_MS = 240_000;
+/** Each call of the client starts a python that takes seconds where the machine is busy. */
+jest.setTimeout(120_000);
 
 let directory: string;
 let rig: Rig;
 beforeAll(async () => {
   requirePackages({ [CLIENT]: 'python3-ironicclient' });
   directory = await mkdtemp(join(tmpdir(), 'stock-baremetal-'));
-  rig = await Rig.start({ disks: [await emptyDisk(directory)] }).catch(async (error: unknown) => {
+  rig = await Rig.start({ disks: [await emptyDisk(directory)], blankDisks: [4 * GIB] }).catch(async (error: unknown) => {
     await rm(directory, { recursive: true, force: true });
     throw error;
   });
@@ -30,7 +37,7 @@ afterAll(async () => {
 /** By path, with Debian's python and an environment of its own: neither the machine's clouds nor its caches matter. */
 async function run(args: readonly string[], acceptedExitCodes: number[] = [0]): Promise<{ stdout: string; stderr: string }> {
   return runProgram('/usr/bin/python3', [CLIENT, '--os-auth-type', 'none', '--os-endpoint', rig.conductor.apiUrl, ...args], {
-    timeoutMs: 60_000,
+    timeoutMs: LIFE_TIMEOUT_MS,
     env: { PATH: '/usr/bin:/bin', HOME: directory, LC_ALL: 'C.UTF-8' },
     cwd: directory,
     acceptedExitCodes,
@@ -156,5 +163,71 @@ describe('the stock baremetal client', () => {
     await baremetal('node', 'create', '--driver', 'fake-hardware', '--name', 'short-lived');
     await baremetal('node', 'delete', 'short-lived');
     expect(await json('node', 'list', '--fields', 'name')).toEqual([{ Name: 'server-0' }]);
+  });
+});
+
+describe('the stock baremetal client takes a server through its life', () => {
+  const IMAGE = randomBytes(4 * 1024 ** 2);
+  let image: string;
+  const state = async (): Promise<unknown> => (await json('node', 'show', 'spare', '--fields', 'provision_state'))['provision_state'];
+  /** What stands where the image was written. */
+  async function written(): Promise<Buffer> {
+    const file = await open(rig.disks[1]!.path);
+    try {
+      return (await file.read(Buffer.alloc(IMAGE.length), 0, IMAGE.length, 0)).buffer;
+    } finally {
+      await file.close();
+    }
+  }
+
+  beforeAll(async () => {
+    image = await rig.createHolder({ name: 'system', disk_format: 'raw', container_format: 'bare' });
+    const { status } = await createHttpClient({ baseURL: rig.conductor.imageUrl, timeoutMs: 30_000 }).put(`/v2/images/${image}/file`, IMAGE, { headers: { 'Content-Type': 'application/octet-stream' } });
+    expect(status).toBe(204);
+  });
+
+  test('create, port create, manage --wait, provide --wait: cleaned and available', async () => {
+    const created = await json(
+      ...['node', 'create', '--driver', 'redfish', '--name', 'spare'],
+      ...['--driver-info', `redfish_address=${rig.rack.url}`, '--driver-info', 'redfish_system_id=/redfish/v1/Systems/machine-1', '--driver-info', 'redfish_username=operator', '--driver-info', 'redfish_password=correct horse'],
+    );
+    const group = await json('port', 'group', 'create', '--node', created['uuid'] as string, '--name', 'bond-of-spare');
+    expect(await json('port', 'create', SPARE_MAC, '--node', created['uuid'] as string, '--port-group', group['uuid'] as string)).toMatchObject({ portgroup_uuid: group['uuid'] });
+    expect(await json('port', 'group', 'list', '--node', 'spare')).toEqual([{ UUID: group['uuid'], Address: null, Name: 'bond-of-spare' }]);
+    await baremetal('node', 'manage', 'spare', '--wait', '60');
+    expect(await state()).toBe('manageable');
+    await baremetal('node', 'provide', 'spare', '--wait', '180');
+    expect(await state()).toBe('available');
+  }, LIFE_TIMEOUT_MS);
+
+  test('set, deploy --wait: the image is on its disk and it runs from there', async () => {
+    await baremetal('node', 'set', 'spare', '--instance-info', `image_source=${image}`);
+    await baremetal('node', 'deploy', 'spare', '--wait', '180');
+    expect(await state()).toBe('active');
+    expect((await written()).equals(IMAGE)).toBe(true);
+    expect(rig.machine(1).runningFrom).toBe('disk');
+    expect(await json('node', 'list', '--provision-state', 'active', '--fields', 'name')).toEqual(expect.arrayContaining([{ Name: 'spare' }]));
+  }, LIFE_TIMEOUT_MS);
+
+  test('rebuild --wait, undeploy --wait: written anew, then cleaned and available again', async () => {
+    await baremetal('node', 'rebuild', 'spare', '--wait', '180');
+    expect([await state(), (await written()).equals(IMAGE)]).toEqual(['active', true]);
+    await baremetal('node', 'undeploy', 'spare', '--wait', '180');
+    expect(await state()).toBe('available');
+    expect(rig.machine(1).powerState).toBe('Off');
+    expect((await json('node', 'show', 'spare'))['instance_info']).toEqual({});
+  }, 2 * LIFE_TIMEOUT_MS);
+
+  test('volume connector and target create, while it is off; VIF attach and detach; history list tells it all', async () => {
+    const { uuid } = await json('node', 'show', 'spare', '--fields', 'uuid');
+    const connector = await json('volume', 'connector', 'create', '--node', uuid as string, '--type', 'iqn', '--connector-id', 'iqn.2026-01.test:spare');
+    const target = await json('volume', 'target', 'create', '--node', uuid as string, '--type', 'iscsi', '--boot-index', '0', '--volume-id', 'v-1');
+    await baremetal('volume', 'target', 'set', target['uuid'] as string, '--boot-index', '1');
+    expect(await json('volume', 'target', 'list', '--node', 'spare')).toEqual([expect.objectContaining({ UUID: target['uuid'], 'Boot Index': 1 })]);
+    await baremetal('volume', 'connector', 'delete', connector['uuid'] as string);
+    await baremetal('node', 'vif', 'attach', 'spare', 'net-1');
+    await baremetal('node', 'vif', 'detach', 'spare', 'net-1');
+    const history = await json<Record<string, string>[]>('node', 'history', 'list', 'spare');
+    expect(JSON.stringify(history)).toMatch(/deploy[^]*rebuild[^]*delet/i);
   });
 });

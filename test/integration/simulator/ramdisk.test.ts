@@ -15,6 +15,8 @@ interface Marker {
   ppid: number;
   remembered: boolean;
   addresses: string[];
+  devices: { path: string; serial: string | null; wwn: string | null; model: string | null }[];
+  hardware: Record<string, unknown>;
   processes: string[];
 }
 
@@ -77,6 +79,29 @@ describe('a machine booted from the network', () => {
     expect(await loopDevices()).toContain(disk);
     expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(directory); // its mounts are not the host's
     expect(readFileSync((await system()).Oem.Metalshot.BootLog[0]!.log!, 'utf8')).toContain('stand-in runs as');
+  });
+
+  test('knows its disks by serials of their own, and its hardware as the configuration has it', async () => {
+    await it.close();
+    const [second, third] = [join(directory, 'second.img'), join(directory, 'third.img')];
+    for (const path of [second, third]) {
+      await writeFile(path, '');
+      await truncate(path, 8 * 1024 * 1024);
+    }
+    it = await startRack(
+      { disks: [disk, { path: second, serial: 'S2', wwn: '0x5000c500a1b2c3d4', model: 'Model 2', sector_size: 4096 }, { path: third, serial: null }], memory_bytes: 1024 ** 3, hardware: { boot_mode: 'uefi', disk_driver: 'nvme' }, agent: { api_url: 'http://127.0.0.1:1', marker } },
+      { agent_command: [process.execPath, STAND_IN] },
+    );
+    await bootRamdisk();
+    const { devices, hardware } = markers()[0]!;
+    expect(devices).toEqual([
+      { path: expect.stringMatching(/^\/dev\/loop\d+$/), serial: 'm1-disk0', wwn: null, model: null },
+      { path: expect.stringMatching(/^\/dev\/loop\d+$/), serial: 'S2', wwn: '0x5000c500a1b2c3d4', model: 'Model 2' },
+      { path: expect.stringMatching(/^\/dev\/loop\d+$/), serial: null, wwn: null, model: null },
+    ]);
+    const sectorSizes = await Promise.all(devices.map(({ path }) => readFile(`/sys/block/${path.slice('/dev/'.length)}/queue/logical_block_size`, 'utf8')));
+    expect(sectorSizes.map(Number)).toEqual([512, 4096, 512]);
+    expect(hardware).toEqual({ boot_mode: 'uefi', disk_driver: 'nvme', interface_driver: 'virtio_net', memory_bytes: 1024 ** 3, system_vendor: { manufacturer: 'Metalshot', product_name: 'Simulated machine', serial_number: 'm1' } });
   });
 
   test('a power cut leaves no process, no mount and no loop device', async () => {

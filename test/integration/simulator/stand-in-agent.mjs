@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, existsSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 
 const config = JSON.parse(readFileSync(process.argv[process.argv.indexOf('--config') + 1], 'utf8'));
-const disk = openSync(config.devices[0], 'r+'); // held open, as a capture does
+const disk = openSync(config.devices[0].path, 'r+'); // held open, as a capture does
 const memory = `${config.run_directory}/memory`;
 const remembered = existsSync(memory);
 writeFileSync(memory, 'written by an earlier agent of this boot');
@@ -26,7 +26,7 @@ for (let look = 0; look < 500 && processes.some((stat) => stat.includes(') Z '))
   processes = listProcesses();
 }
 console.log(`stand-in runs as ${process.pid}`);
-appendFileSync(config.marker, `${JSON.stringify({ pid: process.pid, ppid: process.ppid, remembered, disk, addresses: config.addresses, processes })}\n`);
+appendFileSync(config.marker, `${JSON.stringify({ pid: process.pid, ppid: process.ppid, remembered, disk, addresses: config.addresses, devices: config.devices, hardware: config.hardware, processes })}\n`);
 setInterval(() => {
   if (existsSync(`${config.marker}.die`)) process.exit(7);
 }, 20);

@@ -9,6 +9,7 @@ describe('a snapshot that is called off', () => {
   beforeAll(async () => {
     rig = await Rig.start({ contentShare: 0.05 });
     node = await rig.enrol();
+    await rig.api.expect(200, 'PATCH', `/v1/nodes/${node}`, [{ op: 'replace', path: '/automated_clean', value: false }]); // the next test needs the disk
   }, 120_000);
   afterAll(() => rig.close(), 60_000);
   afterEach(() => rig.machine().setFaults({ pxe_hangs: false, power_off: 'works' }));

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
-import { COMMANDS } from '../../../cli/commands/catalogue.ts';
+import { COMMANDS, COMMAND_GROUPS } from '../../../cli/commands/catalogue.ts';
 import { parseCommandLine } from '../../../cli/command-line.ts';
+import { nearest } from '../../../cli/nearest.ts';
 import { EXIT, EXIT_CODE_MEANINGS } from '../../../cli/exit-code.ts';
+import { GLOBAL_OPTIONS } from '../../../cli/global-options.ts';
 import { VERSION } from '../../../cli/version.ts';
 import { cli } from './service-of-tests.ts';
 
@@ -76,15 +78,32 @@ describe('help', () => {
 
   test('of the program lists the groups and the exit codes', async () => {
     const { stdout } = await cli(['--help']);
-    for (const group of ['node', 'port', 'image', 'driver', 'conductor', 'completion']) expect(stdout).toContain(`baremetal ${group}`);
+    for (const { title, commands } of COMMAND_GROUPS) {
+      const section = stdout.slice(stdout.indexOf(`${title}:\n`)).split('\n\n')[0];
+      for (const { words } of commands) expect(section).toContain(`\n  ${words} `);
+    }
+    for (const option of Object.keys(GLOBAL_OPTIONS)) expect(stdout).toContain(`--${option}`);
     for (const code of Object.values(EXIT)) expect(stdout).toMatch(new RegExp(`^ +${code}  \\S`, 'm'));
   });
 });
 
-test('exit codes and commands are documented', async () => {
-  const manual = await readFile(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
-  for (const code of Object.values(EXIT)) expect(manual).toMatch(new RegExp(`^\\| ${code} \\|`, 'm'));
-  for (const { words } of COMMANDS) expect(manual).toContain(`\`${words}`);
+describe('docs/cli.md', () => {
+  const manual = readFile(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
+
+  test('has every exit code, command and global option', async () => {
+    for (const code of Object.values(EXIT)) expect(await manual).toMatch(new RegExp(`^\\| ${code} \\|`, 'm'));
+    for (const { words } of COMMANDS) expect(await manual).toMatch(new RegExp(`\`${words}(?![\\w-])`));
+    for (const option of Object.keys(GLOBAL_OPTIONS)) expect(await manual).toContain(`--${option}`);
+  });
+
+  test('has no command and no option that there is not', async () => {
+    const table = (await manual).split('## Commands')[1]?.split('\n## ')[0] ?? '';
+    const rows = [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, names]) => [...(names ?? '').matchAll(/`([^`]+)`/g)].map(([, name]) => name ?? ''));
+    expect(rows.length).toBeGreaterThan(40);
+    for (const row of rows) expect(COMMANDS.map(({ words }) => words).filter((words) => row === words || row.startsWith(`${words} `))).not.toEqual([]);
+    const options = new Set([...Object.keys(GLOBAL_OPTIONS), 'help', 'version', ...COMMANDS.flatMap((command) => Object.keys(command.options ?? {}))]);
+    for (const [, option] of (await manual).matchAll(/`--([a-z][a-z-]*)/g)) expect(options).toContain(option);
+  });
 });
 
 test('--version is the version of the project', async () => {
@@ -93,8 +112,41 @@ test('--version is the version of the project', async () => {
   expect(await cli(['--version'])).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n` });
 });
 
-test('completion prints a script, and the words that fit', async () => {
-  expect((await cli(['completion'])).stdout).toContain('complete -o bashdefault -o default -F _baremetal_yargs_completions baremetal');
-  const { stdout } = await cli(['--get-yargs-completions', 'baremetal', 'node', 'power', '']);
-  expect(stdout.split('\n')).toEqual(expect.arrayContaining(['on', 'off']));
+describe('a command line that is not understood is answered with what was probably meant', () => {
+  test.each([
+    ['nodes list', '"nodes" is no command; did you mean "node list"?'],
+    ['node snapshto x', '"node snapshto" is no command; did you mean "node snapshot"?'],
+    ['--os-endpoint http://x node lst', '"node lst" is no command; did you mean "node list"?'],
+    ['node power up x', '"node power up" is no command; there are node power on, node power off'],
+    ['node power', '"node power" needs one more word: on, off'],
+    ['', 'a command is needed'],
+    ['node list --provision-sate active', 'there is no option --provision-sate; did you mean --provision-state?'],
+    ['node list --xyzzy', 'there is no option --xyzzy (see'],
+    ['node show', '<node> (Name or UUID of the node) is missing'],
+    ['node vif attach x', '<vif> (Name or UUID of the virtual interface) is missing'],
+    ['node show a b', '"b" is one argument too many'],
+    ['node create --name x', '--driver (Hardware type that controls the node) is missing'],
+    ['node list --limit', '--limit needs a value'],
+    ['node list -f xml', '--format expects one of table, json, value, got "xml"'],
+    ['node boot device set x usb', '<device> expects one of bios, cdrom, disk, pxe, safe, wanboot, got "usb"'],
+    ['node list --long --fields uuid', '--long and --fields exclude each other'],
+  ])('%s', async (line, message) => {
+    const { exitCode, stdout, stderr } = await cli(line.split(' ').filter(Boolean));
+    expect([exitCode, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(`baremetal: ${message}`);
+  });
+
+  test('and, where the command is known, with how it is used', async () => {
+    expect((await cli(['volume', 'connector', 'create'])).stderr).toContain('\nusage: baremetal volume connector create [options] --node <node> --type <type> --connector-id <connector-id>\n');
+  });
+
+  test.each([
+    ['lst', 'list'],
+    ['retsore', 'restore'],
+    ['undep', 'undeploy'],
+    ['x', undefined],
+    ['frobnicate', undefined],
+  ])('%s is near to %s', (word, meant) => {
+    expect(nearest(word, ['list', 'show', 'restore', 'undeploy', 'deploy'])).toBe(meant);
+  });
 });

@@ -34,6 +34,27 @@ describe('exit code', () => {
     ['a name that leads elsewhere', ['node', 'delete', '..']],
     ['an empty name', ['node', 'delete', '']],
     ['a wait that is no number', ['node', 'manage', 'gold-1', '--wait=soon']],
+    ['a shell that is not known', ['completion', 'fish']],
+    ['a boot device that is none', ['node', 'boot', 'device', 'set', 'gold-1', 'usb']],
+    ['traits to remove, and all', ['node', 'remove', 'trait', 'gold-1', 'CUSTOM_A', '--all']],
+    ['no traits to remove', ['node', 'remove', 'trait', 'gold-1']],
+    ['nothing to set in a volume target', ['volume', 'target', 'set', 'x']],
+    ['nothing to unset in a port', ['port', 'unset', 'x']],
+    ['two opposites', ['port', 'set', 'x', '--pxe-enabled', '--pxe-disabled']],
+    ['no image for a snapshot', ['node', 'snapshot', 'gold-1']],
+    ['two images for a snapshot', ['node', 'snapshot', 'gold-1', '--image', 'a', '--create-image', 'b']],
+    ['no image for a restore', ['node', 'restore', 'gold-1']],
+    ['a host name without --generalize', ['node', 'deploy', 'gold-1', '--hostname', 'x']],
+    ['a URL without a digest', ['node', 'deploy', 'gold-1', '--image', 'http://x/y']],
+    ['a digest that is too short', ['node', 'deploy', 'gold-1', '--image', 'http://x/y', '--image-checksum', 'sha256:abcd']],
+    ['a digest that is not trusted', ['node', 'deploy', 'gold-1', '--image', 'http://x/y', '--image-checksum', `md5:${'a'.repeat(32)}`]],
+    ['a digest of an image of the image service', ['node', 'deploy', 'gold-1', '--image', 'x', '--image-checksum', `sha256:${'a'.repeat(64)}`]],
+    ['a plan that is waited for', ['node', 'restore', 'gold-1', '--image', 'x', '--plan', '--wait']],
+    ['a plan of a URL', ['node', 'deploy', 'gold-1', '--plan', '--image', 'http://x/y', '--image-checksum', `sha256:${'a'.repeat(64)}`]],
+    ['a config drive that is not there', ['node', 'deploy', 'gold-1', '--config-drive', '/nonexistent/drive']],
+    ['Keystone without an address', ['node', 'list', '--os-auth-type', 'password', '--os-username', 'admin', '--os-password', 'x']],
+    ['Keystone v2', ['node', 'list', '--os-auth-url', 'http://127.0.0.1:1/v2.0', '--os-username', 'admin', '--os-password', 'x']],
+    ['half an application credential', ['node', 'list', '--os-auth-type', 'v3applicationcredential', '--os-auth-url', 'http://127.0.0.1:1/v3', '--os-application-credential-id', 'x']],
     ['waiting for a dry run', ['node', 'snapshot', 'gold-1', '--image', 'x', '--dry-run', '--wait']],
     ['an authority that is not there', ['node', 'list', '--os-cacert', '/nonexistent/ca.pem']],
     ['http_basic without a password', ['node', 'list', '--os-auth-type', 'http_basic', '--os-username', 'admin']],
@@ -42,7 +63,7 @@ describe('exit code', () => {
     const result = await cli(argv, { env: { OS_ENDPOINT: service.url } });
     expect(result.exitCode).toBe(2);
     expect(result.stdout).toBe('');
-    expect(result.stderr).toMatch(/^baremetal: .+\n$/);
+    expect(result.stderr).toMatch(/^baremetal: .+\n(usage: .+\n)?$/);
     expect(service.received).toEqual([]);
   });
 
@@ -65,11 +86,20 @@ describe('exit code', () => {
     expect(result).toMatchObject({ exitCode: 4, stderr: 'baremetal: Node nope could not be found.\n' });
   });
 
-  test('5: a conflict that outlasts the retries', async () => {
-    const result = await answering(fault(409, 'A node with name gold-1 already exists.'), 'node', 'create', '--driver', 'x', '--name', 'gold-1', '--max-retries', '2');
+  test('5: a lock that outlasts the retries', async () => {
+    const result = await answering(fault(409, 'Node gold-1 is locked by host c-1, please retry after the current operation is completed.'), 'node', 'manage', 'gold-1', '--max-retries', '2');
     expect(result.exitCode).toBe(5);
-    expect(result.stderr).toMatch(/baremetal: A node with name gold-1 already exists\.\n$/);
+    expect(result.stderr).toMatch(/baremetal: Node gold-1 is locked by host c-1, please retry after the current operation is completed\.\n$/);
     expect(service?.received).toHaveLength(3);
+  });
+
+  test.each([
+    ['a name that is taken', 'A node with name gold-1 already exists.', ['node', 'create', '--driver', 'x', '--name', 'gold-1']],
+    ['a MAC address that is taken', 'A port with MAC address 52:54:00:12:34:56 already exists.', ['port', 'create', '52:54:00:12:34:56', '--node', '5c2b1f04-31d2-4f25-9d5f-0d3e0f7f7a01']],
+    ['a power change during a snapshot', 'The power of node gold-1 cannot be changed while it is in state "snapshotting".', ['node', 'power', 'off', 'gold-1']],
+  ])('5: %s, at once: trying again cannot help', async (_what, message, argv) => {
+    expect(await answering(fault(409, message), ...argv)).toMatchObject({ exitCode: 5, stdout: '', stderr: `baremetal: ${message}\n` });
+    expect(service?.received).toHaveLength(1);
   });
 
   test('6: nobody at the endpoint; the message names it and what to check', async () => {
@@ -122,6 +152,14 @@ describe('exit code', () => {
     const result = await cli(['node', 'delete', 'a', 'b', 'c', '--os-endpoint', service.url]);
     expect(result).toMatchObject({ exitCode: 4, stdout: '', stderr: 'deleted node a\ndeleted node c\nbaremetal: Node b could not be found.\n' });
   });
+
+  test('of several deletions that the service leaves half-way: 6, and what failed before is told as well', async () => {
+    service = await ServiceOfTests.start(({ path }) => (path.endsWith('a') ? fault(404, 'Node a could not be found.') : { destroy: true }));
+    const result = await cli(['node', 'delete', 'a', 'b', 'c', '--os-endpoint', service.url]);
+    expect(result).toMatchObject({ exitCode: 6, stdout: '' });
+    expect(result.stderr).toMatch(/^baremetal: Node a could not be found\.\nbaremetal: cannot reach/m);
+    expect(service.lines).toEqual(['DELETE /v1/nodes/a', 'DELETE /v1/nodes/b']);
+  });
 });
 
 test.each([
@@ -137,4 +175,15 @@ test.each([
 test('control characters in an answer do not reach the terminal', async () => {
   const result = await answering(fault(400, 'evil \u001b[2Jname'), 'node', 'list');
   expect(result.stderr).toBe('baremetal: evil \\x1b[2Jname\n');
+});
+
+test.each([
+  ['do not reach a terminal with -f value', 80, 'evil \\x1b[2Jname\\x9b'],
+  ['reach a program as they are', undefined, 'evil \u001b[2Jname\u009b'],
+])('control characters in a value %s', async (_what, stdoutColumns, text) => {
+  const name = 'evil \u001b[2Jname\u009b';
+  service = await ServiceOfTests.start(({ path }) => ({ body: path === '/v1/nodes/n' ? { uuid: 'u', name, links: [] } : { nodes: [{ uuid: 'u', name, links: [] }] } }));
+  for (const words of [['node', 'show', 'n'], ['node', 'list', '--fields', 'name']]) {
+    expect((await cli([...words, '-f', 'value', '-c', 'name', '--os-endpoint', service.url], { stdoutColumns })).stdout).toBe(`${text}\n`);
+  }
 });

@@ -48,7 +48,7 @@ test('Ctrl-C while waiting ends with 130 and says that the snapshot goes on', as
       if (++looks === 2) running.child.kill('SIGINT');
       return { body: nodeInState('snapshot wait') };
     },
-    ...['node', 'snapshot', 'gold-1', '--image', 'i', '--wait', '--poll-interval', '0.05'],
+    ...['node', 'snapshot', 'gold-1', '--image', '0a1b2c3d-0000-4000-8000-000000000001', '--wait', '--poll-interval', '0.05'],
   );
   expect(await running.ended).toBe(130);
   expect(running.said()).toContain('The snapshot of node gold-1 goes on');

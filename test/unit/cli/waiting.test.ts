@@ -133,6 +133,13 @@ describe('node snapshot', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
+  test.each([60, 80])('on a terminal of %d columns the bar gives way to the numbers', async (stderrColumns) => {
+    const { stderr } = await showing([streaming(1), streaming(2), done], [...SNAPSHOT, '--wait', '--poll-interval', '0.25'], { stderrColumns });
+    const drawn = stderr.split('\u001b').map((part) => part.replace(/^\[[0-9]*[A-Z]/, '')).filter((line) => line.includes('streaming: converting'));
+    for (const line of drawn) expect(line.length).toBeLessThan(stderrColumns);
+    expect(drawn.at(-1)).toMatch(stderrColumns === 80 ? /streaming: converting .*\d+ % .*of 4\.00 GiB .*\/s .*left$/ : /streaming: converting .*\d+ % .*of 4\.00 GiB/);
+  });
+
   test('a failed one ends with 1, its reason, and where the server is', async () => {
     const result = await showing([streaming(1), failed], [...SNAPSHOT, '--wait', ...QUICK]);
     expect(result).toMatchObject({ exitCode: 1, stdout: '' });

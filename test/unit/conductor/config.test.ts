@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { z } from 'zod';
 import { configSchema, loadConfig, parseConfig } from '../../../conductor/config.ts';
 import { InvalidParameterError } from '../../../protocol/errors.ts';
 
@@ -16,9 +17,9 @@ function refusal(document: unknown): string {
   }
   throw new Error(`accepted: ${JSON.stringify(document)}`);
 }
-/** Dotted names of all values. */
-const keysOf = (document: object, prefix = ''): string[] =>
-  Object.entries(document).flatMap(([name, value]: [string, unknown]) => (typeof value === 'object' && value !== null && !Array.isArray(value) ? keysOf(value, `${prefix}${name}.`) : [`${prefix}${name}`]));
+/** Dotted names of all keys of a JSON schema. */
+const keysOf = ({ properties = {} }: z.core.JSONSchema.BaseSchema, prefix = ''): string[] =>
+  Object.entries(properties).flatMap(([name, inner]) => (typeof inner === 'object' && inner.properties ? keysOf(inner, `${prefix}${name}.`) : [`${prefix}${name}`]));
 
 describe('the configuration', () => {
   test('needs nothing: the API on loopback, machines over TLS, the state below the working directory', () => {
@@ -73,13 +74,15 @@ describe('the configuration', () => {
     expect(refusal({ api: { auth: 'http_basic' } })).toMatch(/^api\.http_basic_file: required/);
   });
 
-  test('has every key in its documentation', async () => {
-    const guide = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
-    const optional = { api: { http_basic_file: '/f' }, provisioning: { advertise_url: 'https://h' }, image_service: { url: 'http://h', token: 't', token_file: '/t', ca_file: '/c' }, snapshot: { spool_directory: '/s' } };
-    const undocumented = keysOf(configSchema.parse(optional)).filter((key) => {
+  test('has every key in its documentation, also those that have no default', async () => {
+    const chapters = (await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')).split('\n## ');
+    const keys = keysOf(z.toJSONSchema(configSchema, { io: 'input' }));
+    for (const key of ['host', 'deploy.ca_file', 'api.keystone.application_credential_secret', 'image_service.embedded.port']) expect(keys).toContain(key);
+    const undocumented = keys.filter((key) => {
       const [section = '', ...rest] = key.split('.');
-      const chapter = rest.length === 0 ? (guide.split('\n## ')[0] ?? '') : (guide.split('\n## ').find((text) => text.startsWith(`\`${section}\``)) ?? '');
-      return !chapter.includes(`\`${rest.join('.') || section}\``);
+      const ofKeystone = rest[0] === 'keystone' && rest.length > 1;
+      const chapter = rest.length === 0 ? chapters[0] : chapters.find((text) => text.startsWith(ofKeystone ? 'Keystone' : `\`${section}\``));
+      return !chapter?.includes(`\`${ofKeystone ? rest[1] : rest.join('.') || section}\``);
     });
     expect(undocumented).toEqual([]);
   });

@@ -41,6 +41,24 @@ describe('a listener', () => {
     await expect(get(listener.url)).rejects.toThrow(/self-signed/);
   });
 
+  test.each([
+    ['http://proxy.example:81/v1/nodes?limit=1', '/v1/nodes?limit=1', 'proxy.example:81'],
+    ['HTTPS://proxy.example', '/', 'proxy.example'],
+    ['http://proxy.example?x=http://y/', '/?x=http://y/', 'proxy.example'],
+    ['/v1/http://y/', '/v1/http://y/', 'named'],
+    ['//y/', '//y/', 'named'],
+  ])('serves the request target %s, and its host counts', async (target, url, host) => {
+    const listener = await bind();
+    listener.serve((request, response) => void response.end(`${request.url} of ${request.headers.host}`));
+    const socket = connect(Number(new URL(listener.url).port), '127.0.0.1').setEncoding('utf8');
+    closers.push(async () => void socket.destroy());
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: named\r\nConnection: close\r\n\r\n`);
+    let reply = '';
+    socket.on('data', (text: string) => (reply += text));
+    await once(socket, 'close');
+    expect(reply).toContain(`${url} of ${host}`);
+  });
+
   test('names its keys when another program has the port, and when the address is not ours', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');

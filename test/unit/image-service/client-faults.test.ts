@@ -1,5 +1,6 @@
 /** What our client does when the image service, or what stands between, misbehaves. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { GlanceClient, type GlanceClientOptions } from '../../../image-service/client.ts';
+import { receiveData } from '../../../image-service/download.ts';
+import { openExchange } from '../../../image-service/exchange.ts';
 import { noToken, staticToken } from '../../../image-service/token-provider.ts';
 import { createLogger } from '../../../protocol/log.ts';
 
@@ -149,7 +152,7 @@ describe('reading', () => {
 });
 
 describe('downloading', () => {
-  const described = { status: 'active', size: 4, os_hash_algo: 'sha512', os_hash_value: 'ab' };
+  const described = { status: 'active', size: 4, os_hash_algo: 'sha512', os_hash_value: 'ab'.repeat(64) };
   const discard = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
   const serve = (data: Handler): Handler => (request, response) => (request.url?.endsWith('/file') ? data(request, response) : image(described)(request, response));
 
@@ -167,6 +170,41 @@ describe('downloading', () => {
     await expect(client().download(ID, discard())).rejects.toThrow('HTTP 403 The requested image has been deactivated.');
     answers.GET = serve((_request, response) => void response.writeHead(200, { 'Content-Length': 4 }).write('da'));
     await expect(client({ stallTimeoutMs: 300 }).download(ID, discard())).rejects.toThrow('has sent no data for 0.3 s');
+  });
+
+  test('where the service keeps an MD5 only, that is what is compared', async () => {
+    const old = { status: 'active', size: 4, checksum: '8d777f385d3dfec8815d20f7496026dc' };
+    answers.GET = (request, response) => (request.url?.endsWith('/file') ? answer(200, 'data') : image(old))(request, response);
+    expect(await client().download(ID, discard())).toEqual({ sizeBytes: 4, hashValue: old.checksum });
+    answers.GET = (request, response) => (request.url?.endsWith('/file') ? answer(200, 'dato') : image(old))(request, response);
+    await expect(client().download(ID, discard())).rejects.toMatchObject({ message: expect.stringContaining(`expected 4 bytes with ${old.checksum}`), data: { damaged: true } });
+  });
+
+  test('a digest by the name that Glance has from Python is compared', async () => {
+    const found = { status: 'active', size: 4, os_hash_algo: 'sha3_256', os_hash_value: createHash('sha3-256').update('data').digest('hex').toUpperCase() };
+    answers.GET = (request, response) => (request.url?.endsWith('/file') ? answer(200, 'data') : image(found))(request, response);
+    expect(await client().download(ID, discard())).toEqual({ sizeBytes: 4, hashValue: found.os_hash_value.toLowerCase() });
+    answers.GET = (request, response) => (request.url?.endsWith('/file') ? answer(200, 'dato') : image(found))(request, response);
+    await expect(client().download(ID, discard())).rejects.toMatchObject({ data: { damaged: true } });
+  });
+
+  test('a digest that nobody knows is refused before any data', async () => {
+    answers.GET = image({ status: 'active', size: 4, os_hash_algo: 'frob', os_hash_value: 'ab' });
+    await expect(client().download(ID, discard())).rejects.toMatchObject({ httpStatus: 400, message: expect.stringContaining('found "frob"') });
+    expect(requests.map((one) => one.url)).toEqual([`/v2/images/${ID}`]);
+  });
+
+  test('one that cannot begin leaves nothing behind: neither request, destination, nor timer', async () => {
+    const timers = (): string[] => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout');
+    const timersBefore = timers();
+    const request = openExchange({ url: url() }, 'GET', '/x', {});
+    const destination = discard();
+    const closed = new Promise((resolve) => request.once('close', resolve)); // with an error, which must not end the process
+    await expect(receiveData(request, destination, { stallTimeoutMs: 60_000, hashAlgo: 'frob' })).rejects.toMatchObject({ httpStatus: 400, message: expect.stringContaining('found "frob"') });
+    expect({ request: request.destroyed, destination: destination.destroyed }).toEqual({ request: true, destination: true });
+    expect(timers()).toEqual(timersBefore);
+    await closed;
+    expect(requests).toEqual([]);
   });
 
   test('a destination that fails ends it', async () => {

@@ -36,6 +36,10 @@ const FORBIDDEN: readonly (readonly [path: string, text: string])[] = [
   ['conductor/drivers/snapshot/agent.ts', `import { hasTag } from '../../../state-machine/provision-states.ts';`],
   ['conductor/db/node-store.ts', `import { stepFrom } from '../../state-machine/provision-states.ts';`],
   ['conductor/db/node-store.ts', `import type { PowerDriver } from '../drivers/interfaces.ts';`],
+  ['conductor/images/deploy-images.ts', `import type { NodeRow } from '../db/rows.ts';`],
+  ['conductor/images/deploy-images.ts', `import { Share } from '../../webdav/share.ts';`],
+  ['conductor/images/deploy-images.ts', `import { shapes } from '../drivers/deployment.ts';`],
+  ['conductor/workflow/parts.ts', `import { createDeployImages } from '../images/deploy-images.ts';`],
   ['conductor/agent-client.ts', `import type { Workflow } from './workflow/workflow.ts';`],
   ['protocol/errors.ts', `import { until } from '../test/rig/until.ts';`],
   ['new-room/file.ts', `import { z } from 'zod';`],
@@ -50,6 +54,7 @@ const ALLOWED: readonly (readonly [path: string, text: string])[] = [
   ['conductor/api/routes/nodes.ts', `import type { Workflow } from '../../workflow/workflow.ts'; import { INTERFACE_KINDS } from '../../db/rows.ts';`],
   ['conductor/workflow/work.ts', `import { hasTag } from '../../state-machine/provision-states.ts'; import { NodeStore } from '../db/node-store.ts';`],
   ['conductor/drivers/power/redfish.ts', `import type { NodeRow } from '../../db/rows.ts'; import { messageOf } from '../../../protocol/errors.ts';`],
+  ['conductor/images/deploy-images.ts', `import type { DeployImages } from '../drivers/deployment.ts'; import { GlanceClient } from '../../image-service/client.ts';`],
   ['demo/main.ts', `import { Machine } from '../simulator/machine.ts';`],
 ];
 

@@ -22,10 +22,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   simulator: SIMPLE_ROOM,
   demo: { values: ['protocol', 'simulator'] },
   'conductor/main': { values: ['protocol', 'conductor/app', 'conductor/parts'] },
-  'conductor/app': { values: [...FOUNDATION, 'conductor/api', 'conductor/workflow', 'conductor/parts', 'webdav', 'image-service'] },
+  'conductor/app': { values: [...FOUNDATION, 'conductor/api', 'conductor/workflow', 'conductor/images', 'conductor/parts', 'webdav', 'image-service'] },
   'conductor/api': { values: [...FOUNDATION, 'conductor/workflow'], types: ['conductor/config.ts'] },
   'conductor/workflow': { values: FOUNDATION, types: ['conductor/config.ts'] },
   'conductor/drivers': { values: ['protocol'], types: ['conductor/db/rows.ts'] },
+  'conductor/images': { values: ['protocol', 'image-service', 'webdav/basic-credentials.ts'], types: ['conductor/drivers/deployment.ts'] },
   'conductor/db': { values: ['protocol'], types: ['state-machine'] },
   // agent-client, config, listener and the like: files at the conductor's top that app wires together.
   'conductor/parts': { values: ['protocol'], types: ['conductor/drivers/interfaces.ts', 'conductor/db/rows.ts'] },
@@ -54,6 +55,6 @@ function placeOf(path: string): string {
   const [room = '', part = ''] = path.split('/');
   if (room !== 'conductor') return room;
   if (isProgram(path)) return 'conductor/main';
-  if (part === 'app.ts') return 'conductor/app';
+  if (/^app(-[a-z-]+)?\.ts$/.test(part)) return 'conductor/app';
   return part.endsWith('.ts') ? 'conductor/parts' : `conductor/${part}`;
 }

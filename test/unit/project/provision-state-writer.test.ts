@@ -59,7 +59,7 @@ describe('provision_state changes in one way only: the machine decides, changePr
   });
 
   test('and the one way is there, calling what it is meant to call', () => {
-    expect(readSource('conductor/workflow/provision-state.ts').text).toMatch(/const step = stepFrom\(node\.provisionState, event\);[\s\S]*\.storeStep\(node\.id, step,/);
+    expect(readSource('conductor/workflow/provision-state.ts').text).toMatch(/const step = stepFrom\(node\.provisionState, event, node\.targetProvisionState\);[\s\S]*\.storeStep\(node\.id, step,/);
     expect(readSource('conductor/db/stored-step.ts').text).toMatch(/provisionState: step\.to/);
   });
 

@@ -38,7 +38,7 @@ async function makeDisk(table: string | null, writes: readonly Write[] = []): Pr
   const file = await open(name, 'r+');
   for (const { at, bytes } of writes) await file.write(bytes, 0, bytes.length, at);
   await file.close();
-  return { name, sizeBytes: DISK_BYTES, sectorSizeBytes: 512, rotational: true, model: null, vendor: null, serial: 'S1', wwn: null, wwnWithExtension: null, wwnVendorExtension: null, hctl: null, byPath: null };
+  return { name, sizeBytes: DISK_BYTES, sectorSizeBytes: 512, rotational: true, model: null, vendor: null, serial: 'S1', wwn: null, wwnWithExtension: null, wwnVendorExtension: null, hctl: null, byPath: null, driver: null };
 }
 
 const check = (device: BlockDevice): Promise<void> => ensureCapturable(device, new AbortController().signal);

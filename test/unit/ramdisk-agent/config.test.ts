@@ -47,6 +47,14 @@ describe('the configuration file', () => {
     await expect(read({ ...MINIMUM, [name]: value })).rejects.toThrow(`"${key}"`);
   });
 
+  test('a disk is a path, or a path with what it is known by; hardware goes with named disks only', async () => {
+    const devices = ['/dev/loop1', { path: '/dev/loop2', serial: 'S', wwn: null }];
+    expect(await read({ ...MINIMUM, devices, hardware: { boot_mode: 'uefi' } })).toMatchObject({ devices, hardware: { boot_mode: 'uefi', disk_driver: null, memory_bytes: 0, cpu: { count: 1 } } });
+    await expect(read({ ...MINIMUM, devices: [{ serial: 'S' }] })).rejects.toThrow('"devices.0": expected an absolute path, or {"path", "serial", "wwn", "model"}');
+    await expect(read({ ...MINIMUM, devices, hardware: { boot_mode: 'coreboot' } })).rejects.toThrow('"hardware.boot_mode"');
+    await expect(read({ ...MINIMUM, hardware: {} })).rejects.toThrow('"hardware": describes a machine whose disks are named in "devices"');
+  });
+
   test('unknown keys are refused', async () => {
     await expect(read({ ...MINIMUM, api_urls: 'x' })).rejects.toThrow('"api_urls"');
   });

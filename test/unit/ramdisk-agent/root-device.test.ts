@@ -16,6 +16,7 @@ const disk = (name: string, sizeGib: number, more: Partial<BlockDevice> = {}): B
   wwnVendorExtension: null,
   hctl: null,
   byPath: null,
+  driver: null,
   ...more,
 });
 

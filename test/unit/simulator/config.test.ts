@@ -13,6 +13,17 @@ describe('the configuration of a rack', () => {
     expect(config.agent_command[1]).toMatch(/ramdisk-agent\/main\.js$/);
   });
 
+  test('takes a disk as a path or with an identity; its hardware is that of a simulated machine', () => {
+    const disks = ['/images/a.img', { path: '/images/b.img', serial: 'S', sector_size: 4096 }];
+    const [found] = parseRackConfig({ ...valid, machines: [{ ...machine, disks }] }, 'test').machines;
+    expect(found!.disks).toEqual([
+      { path: '/images/a.img', serial: undefined, wwn: null, model: null, sector_size: 512 },
+      { path: '/images/b.img', serial: 'S', wwn: null, model: null, sector_size: 4096 },
+    ]);
+    expect(found!.hardware).toEqual({ boot_mode: 'bios', disk_driver: 'virtio_blk', interface_driver: 'virtio_net', manufacturer: 'Metalshot', product_name: 'Simulated machine' });
+    expect(() => parseRackConfig({ ...valid, machines: [{ ...machine, disks: [{ serial: 'S' }] }] }, 'test')).toThrow(/machines\.0\.disks\.0/);
+  });
+
   test('names every wrong key at once', () => {
     const wrong = { ...valid, run_directory: undefined, machines: [{ ...machine, macs: ['nonsense'], colour: 'red' }] };
     const attempt = (): unknown => parseRackConfig(wrong, 'rack.json');

@@ -60,6 +60,9 @@ export const IRONIC_TRANSITIONS: readonly Row[] = [
   ['clean failed', 'manage', 'manageable'],
 ];
 
+/** What Ironic has for a cleaning by hand, which ends where it began. */
+export const MANUAL_CLEANING_TARGET = 'manageable';
+
 /** Ironic's `target_provision_state` by state; for the specification's three, `active`, as for every other detour of an active node. */
 export const TARGETS: Readonly<Record<ProvisionState, string | null>> = {
   enroll: null,

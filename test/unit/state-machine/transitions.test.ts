@@ -3,7 +3,7 @@ import type { EventType } from '../../../state-machine/provision-machine.ts';
 import { PROVISION_STATES, hasTransition, stepFrom } from '../../../state-machine/provision-states.ts';
 import { TRANSITIONS } from '../../../state-machine/provision-transitions.ts';
 import { acceptedEvent } from '../../model/paths.ts';
-import { IRONIC_TRANSITIONS, SNAPSHOT_TRANSITIONS, TARGETS, type Row } from './specification.ts';
+import { IRONIC_TRANSITIONS, MANUAL_CLEANING_TARGET, SNAPSHOT_TRANSITIONS, TARGETS, type Row } from './specification.ts';
 
 const ALL: readonly Row[] = [...SNAPSHOT_TRANSITIONS, ...IRONIC_TRANSITIONS];
 const EVENTS: readonly EventType[] = ['manage', 'provide', 'clean', 'adopt', 'deploy', 'rebuild', 'delete', 'snapshot', 'wait', 'resume', 'done', 'fail', 'abort'];
@@ -21,7 +21,26 @@ describe("the specification's snapshot transitions", () => {
 
 describe("Ironic's transitions of the rest of a node's life", () => {
   test.each(IRONIC_TRANSITIONS)('%s on %s becomes %s', (from, event, to) => {
-    expect(stepFrom(from, acceptedEvent(event))).toMatchObject({ from, event, to, target: TARGETS[to] });
+    const target = event === 'clean' && from === 'manageable' ? MANUAL_CLEANING_TARGET : TARGETS[to];
+    expect(stepFrom(from, acceptedEvent(event))).toMatchObject({ from, event, to, target });
+  });
+});
+
+describe('a cleaning by hand', () => {
+  test('is bound for manageable through all its states', () => {
+    let target = stepFrom('manageable', { type: 'clean' })?.target ?? null;
+    for (const [from, event] of [['cleaning', 'wait'], ['clean wait', 'resume'], ['cleaning', 'wait'], ['clean wait', 'abort']] as const) {
+      expect(target).toBe(MANUAL_CLEANING_TARGET);
+      target = stepFrom(from, { type: event }, target)?.target ?? null;
+    }
+    expect(target).toBe(MANUAL_CLEANING_TARGET);
+    expect(stepFrom('clean failed', { type: 'manage' }, target)?.target).toBeNull();
+    expect(stepFrom('cleaning', { type: 'manage' }, target)?.target).toBeNull();
+  });
+
+  test('leaves no trace in the one that follows', () => {
+    expect(stepFrom('manageable', { type: 'provide' }, MANUAL_CLEANING_TARGET)?.target).toBe('available');
+    expect(stepFrom('deleting', { type: 'clean' }, 'available')?.target).toBe('available');
   });
 });
 

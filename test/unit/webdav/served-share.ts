@@ -117,7 +117,7 @@ export class ServedShare {
   /** A new snapshot with a directory of its own. */
   async invite(quotaBytes = 1024 ** 3): Promise<Guest> {
     const uuid = randomUUID();
-    const password = randomBytes(16).toString('base64url');
+    const password = randomBytes(16).toString('hex'); // one with a leading hyphen would be an option to litmus
     this.passwords.set(password, uuid);
     const { url } = await this.share.open(uuid, quotaBytes);
     return { uuid, username: uuid, password, url };

@@ -5,6 +5,7 @@ import { createAdminApp } from '../../../../conductor/api/admin-app.ts';
 import { noAuth } from '../../../../conductor/api/authentication.ts';
 import { createProvisioningApp } from '../../../../conductor/api/provisioning-app.ts';
 import { openDatabase, type Database } from '../../../../conductor/db/database.ts';
+import { createFakeDeploy } from '../../../../conductor/drivers/deploy/fake.ts';
 import { createHardwareRegistry } from '../../../../conductor/drivers/hardware.ts';
 import { createFakeSnapshot } from '../../../../conductor/drivers/snapshot/fake.ts';
 import { createHttpClient } from '../../../../protocol/http-client.ts';
@@ -34,13 +35,13 @@ export interface ApiUnderTest {
   close(): Promise<void>;
 }
 
-export async function startApi(options: { auth?: RequestHandler; listener?: 'admin' | 'provisioning'; share?: { path: string; handler: RequestHandler } } = {}): Promise<ApiUnderTest> {
+export async function startApi(options: { auth?: RequestHandler; listener?: 'admin' | 'provisioning'; mounts?: { path: string; handler: RequestHandler }[] } = {}): Promise<ApiUnderTest> {
   const db = await openDatabase({ path: ':memory:' });
   const workflow = new WorkflowDouble(db);
-  const hardware = createHardwareRegistry({ enabled: ['fake-hardware', 'redfish'], services: { agentSnapshot: createFakeSnapshot() } });
+  const hardware = createHardwareRegistry({ enabled: ['fake-hardware', 'redfish'], services: { agentSnapshot: createFakeSnapshot(), directDeploy: createFakeDeploy() } });
   await db.conductors.register({ hostname: DOUBLE_HOST, conductorGroup: '', drivers: hardware.names() });
   const deps = { db, workflow, hardware, config: { conductorName: DOUBLE_HOST, conductorGroup: '' }, log: createLogger('test', 'silent') };
-  const app = options.listener === 'provisioning' ? createProvisioningApp({ ...deps, share: options.share }) : createAdminApp({ ...deps, auth: options.auth ?? noAuth() });
+  const app = options.listener === 'provisioning' ? createProvisioningApp({ ...deps, mounts: options.mounts ?? [] }) : createAdminApp({ ...deps, auth: options.auth ?? noAuth() });
   const server = createServer(app);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -46,7 +46,7 @@ describe('with http_basic', () => {
     for (let turn = 0; turn < 3; turn += 1) expect((await api.call('GET', '/v1/nodes', as('admin', 's3cret:with colon'))).status).toBe(200);
     expect((await api.call('GET', '/v1/nodes', as('admin', 'nope'))).status).toBe(401);
     await api.call('PUT', '/v1/nodes/n1/states/provision', { ...as('admin', 's3cret:with colon'), body: { target: 'manage' } });
-    expect(api.workflow.calls[0]?.args.at(-1)).toEqual({ user: 'admin', projectId: null });
+    expect(api.workflow.calls[0]?.args.at(-1)).toEqual({ user: 'admin', projectId: null, access: 'admin' });
   });
 
   test('the versions stay public; nothing else does, however it is spelled', async () => {

@@ -28,7 +28,7 @@ describe('a request that cannot be served', () => {
     expect((await api.call('GET', '/v1/nodes/%ff')).status).toBe(400);
   });
 
-  test.each(['/v2', '/v1/nope', '/nodes', '/v1/nodes/n1/nope', '/v1/volume/connectors', '/v1/nodes/n1/states/nope', '/v1/allocations', '/snapshots/x'])('at the unknown path %s is 404 in the shape of a routing error', async (path) => {
+  test.each(['/v2', '/v1/nope', '/nope', '/v1/nodes/n1/nope', '/v1/volume/nope/nope', '/v1/nodes/n1/states/nope', '/v1/allocations', '/snapshots/x'])('at the unknown path %s is 404 in the shape of a routing error', async (path) => {
     const reply = await api.call('GET', path);
     expect(reply.status).toBe(404);
     expect(reply.error).toEqual({ code: 404, title: 'Not Found', description: 'The resource could not be found.' });
@@ -39,7 +39,7 @@ describe('a request that cannot be served', () => {
     ['PUT', '/v1/nodes', 'GET, POST, HEAD'],
     ['POST', '/v1/nodes/n1', 'GET, PATCH, DELETE, HEAD'],
     ['GET', '/v1/nodes/n1/states/provision', 'PUT'],
-    ['DELETE', '/v1/nodes/n1/vifs', 'GET, HEAD'],
+    ['DELETE', '/v1/nodes/n1/vifs', 'GET, POST, HEAD'],
     ['POST', '/v1', 'GET, HEAD'],
     ['OPTIONS', '/v1/ports', 'GET, POST, HEAD'],
   ])('%s %s is 405 and names what is allowed', async (method, path, allow) => {

@@ -92,6 +92,27 @@ describe('history', () => {
     expect((await api.call('GET', page.next.slice(api.url.length))).body).toMatchObject({ history: [{ event: long }] });
     expect((await api.call('GET', `/v1/nodes/n1/history/${node.uuid}`)).status).toBe(404);
   });
+
+  test('is sorted as asked, also over its pages', async () => {
+    for (const [event, severity] of [['b', 'INFO'], ['a', 'ERROR'], ['c', 'INFO']] as const) await api.db.history.record({ nodeId: node.id, conductor: 'c', user: 'u', eventType: 'power', severity, event });
+    const events = async (query: string): Promise<unknown[]> => {
+      const seen: unknown[] = [];
+      for (let path: string | undefined = `/v1/nodes/n1/history?limit=1&${query}`; path !== undefined; ) {
+        const { history, next } = (await api.call('GET', path)).body as { history: { event: string }[]; next?: string };
+        seen.push(...history.map(({ event }) => event));
+        path = next?.slice(api.url.length);
+      }
+      return seen;
+    };
+    expect(await events('sort_dir=desc')).toEqual(['c', 'a', 'b']);
+    expect(await events('sort_key=event')).toEqual(['a', 'b', 'c']);
+    expect(await events('sort_key=severity&sort_dir=desc')).toEqual(['c', 'b', 'a']);
+    expect(await events('sort_key=created_at&sort_dir=desc')).toHaveLength(3);
+    const other = await api.db.nodes.create(newNode({ name: 'n2' }));
+    await api.db.history.record({ nodeId: other.id, conductor: 'c', user: 'u', eventType: 'power', severity: 'INFO', event: 'foreign' });
+    const [foreign] = await api.db.history.listOf(other.id);
+    expect((await api.call('GET', `/v1/nodes/n1/history?marker=${foreign!.uuid}`)).status).toBe(404);
+  });
 });
 
 test('virtual interfaces: there are none', async () => {

@@ -177,8 +177,37 @@ describe('in its state', () => {
     expect((await patch([{ op: 'remove', path: '/protected' }], { node: 'used' })).body).toMatchObject({ protected: false, protected_reason: null });
   });
 
+  test('into maintenance on top of a fault, it is a person\'s: the fault and its reason are gone, as with PUT', async () => {
+    const { id } = await store({}, { maintenance: true, maintenanceReason: 'the BMC is silent', fault: 'power failure' });
+    await patch(set('/extra/a', 1));
+    expect(await api.db.nodes.get(id)).toMatchObject({ maintenance: true, maintenanceReason: 'the BMC is silent', fault: 'power failure' });
+    expect((await patch([{ op: 'replace', path: '/maintenance', value: 'true' }])).body).toMatchObject({ maintenance: true, maintenance_reason: null, fault: null });
+    expect((await api.db.history.listOf(id)).map(({ event }) => event)).toEqual(['Maintenance: on']);
+    await api.db.nodes.update(id, { maintenanceReason: 'disk swap' });
+    expect((await patch(set('/maintenance', true))).body).toMatchObject({ maintenance: true, maintenance_reason: 'disk swap' });
+  });
+
   test('out of maintenance, its reason and fault are gone', async () => {
     await store({}, { maintenance: true, maintenanceReason: 'r', fault: 'power failure' });
     expect((await patch([{ op: 'replace', path: '/maintenance', value: false }])).body).toMatchObject({ maintenance: false, maintenance_reason: null, fault: null });
+  });
+});
+
+describe('an image address with a user or password in it', () => {
+  const BAD = ['https://ann:pw1@images.test/a', 'https://ann@images.test/a', 'http:/\\/ann:pw1@images.test/a', 'ftp://ann:pw1@x/'];
+  test.each(BAD)('is refused in a patch and in a new node, and not repeated: %s', async (image_source) => {
+    await store();
+    for (const reply of [await patch(set('/instance_info/image_source', image_source)), await api.call('POST', '/v1/nodes', { body: { driver: 'fake-hardware', instance_info: { image_source } } })]) {
+      expect([reply.status, reply.error?.faultstring]).toEqual([400, expect.stringContaining('user name or password')]);
+      expect(JSON.stringify(reply.body)).not.toContain('pw1');
+    }
+    expect((await api.db.nodes.list()).map(({ instanceInfo }) => instanceInfo)).toEqual([{}]);
+  });
+
+  test('that is there already keeps nothing else from being changed', async () => {
+    await store({}, { instanceInfo: { image_source: BAD[0]! } });
+    expect((await patch(set('/description', 'x'))).status).toBe(200);
+    expect((await patch(set('/instance_info/image_source', 'https://images.test/a@b?sig=1'))).status).toBe(200);
+    expect((await api.db.nodes.find('n1'))?.instanceInfo).toEqual({ image_source: 'https://images.test/a@b?sig=1' });
   });
 });

@@ -22,7 +22,7 @@ describe('a provision verb', () => {
     expect(reply).toMatchObject({ status: 202, body: '', headers: { location: `${api.url}/v1/nodes/n1/states`, 'content-length': '0' } });
     expect((await provision({ target: 'provide' }, { node: uuid })).headers['location']).toBe(`${api.url}/v1/nodes/${uuid}/states`);
     expect((await api.call('GET', '/v1/nodes/n1')).body).toMatchObject({ provision_state: 'available', target_provision_state: null });
-    expect(api.workflow.calls[0]?.args).toEqual([uuid, 'manage', { target: 'manage' }, { user: 'anonymous', projectId: null }]);
+    expect(api.workflow.calls[0]?.args).toEqual([uuid, 'manage', { target: 'manage' }, { user: 'anonymous', projectId: null, access: 'admin' }]);
   });
 
   test('is checked in Ironic\'s order: types, node, version, then the workflow\'s lock and state', async () => {

@@ -95,6 +95,16 @@ describe('a node', () => {
     });
   });
 
+  test('shows the address of its image without the signature and the password in it', async () => {
+    const shown = async (image_source: string): Promise<unknown> => {
+      const { uuid } = await store({ instanceInfo: { image_source, image_checksum: `${image_source}.sums` } });
+      return ((await api.call('GET', `/v1/nodes/${uuid}`)).body as { instance_info: unknown }).instance_info;
+    };
+    expect(await shown('https://s3.test/a.qcow2?X-Amz-Signature=pw1')).toEqual({ image_source: 'https://s3.test/a.qcow2?******', image_checksum: 'https://s3.test/a.qcow2?******' });
+    expect(await shown('http://u:p@w2@s3.test/a')).toEqual({ image_source: 'http://******@s3.test/a', image_checksum: 'http://******@s3.test/a.sums' });
+    expect(await shown('http://s3.test/a@b')).toMatchObject({ image_source: 'http://s3.test/a@b' });
+  });
+
   test('shows its latest snapshot', async () => {
     const node = await store({ name: 'n1', provisionState: 'active', bootBack: 'done' });
     const imageRef = randomUUID();

@@ -66,6 +66,20 @@ describe('a port', () => {
     expect((await api.call('GET', '/v1/ports?bogus=1')).status).toBe(400);
   });
 
+  test('has a name that is one: nothing that leads elsewhere, and never another port\'s UUID', async () => {
+    const first = (await create({ name: 'eth-0.a' })).body as { uuid: string };
+    expect((await api.call('GET', '/v1/ports/eth-0.a')).body).toMatchObject({ uuid: first.uuid });
+    for (const name of [first.uuid, 'detail', 'a/b', 'a b', '']) {
+      expect([name, (await create({ name, address: '52:54:00:ab:cd:02' })).status]).toEqual([name, 400]);
+      expect([name, (await api.call('PATCH', `/v1/ports/${first.uuid}`, { body: [{ op: 'replace', path: '/name', value: name }] })).status]).toEqual([name, 400]);
+    }
+    // a row of an older version
+    const late = '00000000-0000-4000-8000-0000000000aa';
+    await api.db.ports.create({ nodeId: node.id, address: '52:54:00:00:00:08', name: late });
+    await api.db.ports.create({ nodeId: node.id, address: '52:54:00:00:00:09', uuid: late });
+    expect((await api.call('GET', `/v1/ports/${late}`)).body).toMatchObject({ address: '52:54:00:00:00:09' });
+  });
+
   test('is patched and deleted under the lock of its node', async () => {
     const { uuid } = (await create({ extra: { a: 1 } })).body as { uuid: string };
     const patch = (op: string, path: string, value?: unknown): Promise<Reply> => api.call('PATCH', `/v1/ports/${uuid}`, { body: [{ op, path, ...(value === undefined ? {} : { value }) }] });

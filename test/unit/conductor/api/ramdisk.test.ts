@@ -7,7 +7,7 @@ import { startApi, type ApiUnderTest, type Reply } from './api-under-test.ts';
 let api: ApiUnderTest;
 let node: NodeRow;
 beforeEach(async () => {
-  api = await startApi({ listener: 'provisioning', share: { path: '/snapshots', handler: (request, response) => void response.status(207).end(`${request.method} ${request.url}`) } });
+  api = await startApi({ listener: 'provisioning', mounts: [{ path: '/snapshots', handler: (request, response) => void response.status(207).end(`${request.method} ${request.url}`) }] });
   node = await api.db.nodes.create(newNode({ name: 'n1', provisionState: 'snapshot wait', properties: { root_device: { serial: 's1' } }, instanceInfo: { image_url: 'http://x/?sig=1' } }));
   await api.db.ports.create({ nodeId: node.id, address: '52:54:00:00:00:01' });
 });

@@ -1,5 +1,6 @@
 import { HIDDEN_TOKEN, type HeartbeatBody } from '../../../../protocol/agent-api.ts';
 import { InvalidStateError, NodeLockedError, NotFoundError } from '../../../../protocol/errors.ts';
+import type { Plan } from '../../../../protocol/plan.ts';
 import { VERB_EVENTS, type PowerTarget, type ProvisionRequest, type Verb } from '../../../../protocol/provision.ts';
 import type { Database } from '../../../../conductor/db/database.ts';
 import { INTERFACE_KINDS, type NodeRow } from '../../../../conductor/db/rows.ts';
@@ -13,6 +14,8 @@ const TOKEN = 'a-token-of-forty-three-characters-as-in-iron';
 
 /** Everything that the API asks of a workflow, with real rows, real locks and the real machine, but without drivers: work that is begun ends well at once. */
 export class WorkflowDouble implements Workflow {
+  /** Verbs whose work ends badly. */
+  readonly failing = new Set<Verb>();
   readonly calls: { method: string; args: unknown[] }[] = [];
   readonly #db: Database;
   #bootDevice: BootDeviceSetting = { bootDevice: 'pxe', persistent: false };
@@ -26,7 +29,7 @@ export class WorkflowDouble implements Workflow {
     if (node.reservation !== null) throw new NodeLockedError(node.uuid, node.reservation);
     if (!hasTransition(node.provisionState, VERB_EVENTS[verb])) throw new InvalidStateError(verb, node.uuid, node.provisionState);
     let current = await this.#step(node, { type: VERB_EVENTS[verb] }, caller);
-    while (current.targetProvisionState !== null && verb !== 'snapshot') current = await this.#step(current, { type: current.provisionState === 'deleting' ? 'clean' : 'done' }, caller);
+    while (current.targetProvisionState !== null && verb !== 'snapshot' && !current.provisionState.endsWith(' failed')) current = await this.#step(current, { type: this.failing.has(verb) ? 'fail' : current.provisionState === 'deleting' ? 'clean' : 'done' }, caller);
   }
 
   async #step(node: NodeRow, event: ProvisionEvent, caller: Caller): Promise<NodeRow> {
@@ -39,6 +42,12 @@ export class WorkflowDouble implements Workflow {
   async dryRunSnapshot(node: NodeRow, request: ProvisionRequest, caller: Caller): Promise<Record<string, CheckResult>> {
     this.calls.push({ method: 'dryRunSnapshot', args: [node.uuid, request, caller] });
     return { state: { result: false, reason: 'not active' } };
+  }
+
+  async planDeployment(node: NodeRow, verb: 'deploy' | 'rebuild', request: ProvisionRequest, caller: Caller): Promise<Plan> {
+    this.calls.push({ method: 'planDeployment', args: [node.uuid, verb, request, caller] });
+    const image = { source: String(request.image_ref), name: null, disk_format: 'qcow2', size_bytes: null, virtual_size_bytes: null };
+    return { verb, node_uuid: node.uuid, image, target_disk: null, generalize: false, result: 'warn', checks: [{ name: 'disk_size', result: 'warn', expected: null, found: null, message: 'The ramdisk has not looked yet.' }] };
   }
 
   async changePower(node: NodeRow, target: PowerTarget, timeoutMs: number | undefined, caller: Caller): Promise<void> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createDataSource, openDatabase, type Database } from '../../../../conductor/db/database.ts';
+import { MIGRATIONS } from '../../../../conductor/db/migrations/migrations.ts';
 import { newNode } from './node-of-tests.ts';
 
 let directory: string;
@@ -44,7 +45,7 @@ describe('the schema', () => {
     await source.initialize();
     try {
       await source.runMigrations();
-      await source.undoLastMigration();
+      for (const _ of MIGRATIONS) await source.undoLastMigration();
       const tables: { name: string }[] = await source.query(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('migrations', 'sqlite_sequence')`);
       expect(tables).toEqual([]);
     } finally {

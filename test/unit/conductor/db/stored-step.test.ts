@@ -20,9 +20,10 @@ const history = { conductor: 'host-1', user: 'admin' };
 const snapshotInto = (imageRef: string): NewSnapshot => ({ uuid: randomUUID(), requestedBy: 'admin', disks: [{ imageRef, imageName: `${imageRef}.qcow2` }] });
 
 describe('a step', () => {
-  test('stores the state, its target, the lock, the patch, the history and the snapshot together', async () => {
+  test('stores the state, its target, the patch, the history and the snapshot together', async () => {
     const imageRef = randomUUID();
-    const stored = await db.nodes.storeStep(node.id, step('active', 'snapshot'), { reserveFor: 'host-1', patch: { lastError: null, bootBack: 'pending' }, history, snapshot: snapshotInto(imageRef) });
+    await db.nodes.reserve(node.id, 'host-1');
+    const stored = await db.nodes.storeStep(node.id, step('active', 'snapshot'), { heldBy: 'host-1', patch: { lastError: null, bootBack: 'pending' }, history, snapshot: snapshotInto(imageRef) });
     expect(stored).toMatchObject({
       stored: true,
       node: { provisionState: 'snapshotting', targetProvisionState: 'active', reservation: 'host-1', bootBack: 'pending' },
@@ -36,25 +37,27 @@ describe('a step', () => {
   });
 
   test('into a stable state has no target; with an error it is a line of severity ERROR', async () => {
-    await db.nodes.storeStep(node.id, step('active', 'snapshot'), { reserveFor: 'host-1', history });
+    await db.nodes.storeStep(node.id, step('active', 'snapshot'), { history });
+    await db.nodes.reserve(node.id, 'host-1');
     const done = await db.nodes.storeStep(node.id, step('snapshotting', 'done'), { heldBy: 'host-1', release: true, history });
     expect(done).toMatchObject({ stored: true, node: { provisionState: 'active', targetProvisionState: null, reservation: null } });
-    await db.nodes.storeStep(node.id, step('active', 'snapshot'), { reserveFor: 'host-1', history });
+    await db.nodes.storeStep(node.id, step('active', 'snapshot'), { history });
+    await db.nodes.reserve(node.id, 'host-1');
     await db.nodes.storeStep(node.id, step('snapshotting', 'fail'), { heldBy: 'host-1', history: { ...history, error: 'no space' } });
     expect((await db.history.listOf(node.id)).at(-1)).toMatchObject({ severity: 'ERROR', event: expect.stringMatching(/: no space$/) });
     expect((await db.nodes.get(node.id)).reservation).toBe('host-1');
   });
 
   test('of many at once, exactly one is stored', async () => {
-    const all = await Promise.all(Array.from({ length: 25 }, (_, index) => db.nodes.storeStep(node.id, step('active', 'snapshot'), { reserveFor: `host-${index}`, history })));
+    const all = await Promise.all(Array.from({ length: 25 }, () => db.nodes.storeStep(node.id, step('active', 'snapshot'), { history })));
     expect(all.filter(({ stored }) => stored)).toHaveLength(1);
-    expect(all.filter((one) => !one.stored && one.reason === 'locked')).toHaveLength(24);
+    expect(all.filter((one) => !one.stored && one.reason === 'state')).toHaveLength(24);
     expect(await db.history.listOf(node.id)).toHaveLength(1);
   });
 
   test('is refused while another holds the lock, also for one who does not want it', async () => {
     await db.nodes.reserve(node.id, 'other');
-    for (const options of [{ reserveFor: 'host-1' }, { heldBy: 'host-1' }, {}]) {
+    for (const options of [{ heldBy: 'host-1' }, {}]) {
       expect(await db.nodes.storeStep(node.id, step('active', 'snapshot'), { ...options, history })).toMatchObject({ stored: false, reason: 'locked', node: { provisionState: 'active', reservation: 'other' } });
     }
     expect(await db.history.listOf(node.id)).toEqual([]);
@@ -71,7 +74,7 @@ describe('a holder', () => {
   test('is the target of one unfinished snapshot only: the second step is undone whole', async () => {
     const other = await db.nodes.create(newNode({ provisionState: 'active' }));
     const imageRef = randomUUID();
-    const begin = (id: number, ref: string): ReturnType<Database['nodes']['storeStep']> => db.nodes.storeStep(id, step('active', 'snapshot'), { reserveFor: 'host-1', history, snapshot: snapshotInto(ref) });
+    const begin = (id: number, ref: string): ReturnType<Database['nodes']['storeStep']> => db.nodes.storeStep(id, step('active', 'snapshot'), { history, snapshot: snapshotInto(ref) });
     const results = await Promise.all([begin(node.id, imageRef), begin(other.id, imageRef.toUpperCase())]);
     expect(results).toMatchObject([{ stored: true }, { stored: false, reason: 'holder in use', node: { provisionState: 'active', reservation: null } }]);
     expect(await db.nodes.get(other.id)).toEqual(other);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import type { OperationTask } from '../../../../conductor/drivers/deployment.ts';
 import type { SnapshotTask } from '../../../../conductor/drivers/interfaces.ts';
 import { createFakeBoot } from '../../../../conductor/drivers/boot/fake.ts';
 import { createFakeDeploy } from '../../../../conductor/drivers/deploy/fake.ts';
@@ -12,6 +13,7 @@ import { makeTask } from '../../../contract/power/driver-task.ts';
 const withInfo = (driverInfo: JsonObject): ReturnType<typeof makeTask> => makeTask({ driverInfo });
 /** The fakes read the node only, which is all that this task has of a snapshot's. */
 const snapshotTask = (driverInfo: JsonObject): SnapshotTask => withInfo(driverInfo) as SnapshotTask;
+const operationTask = (driverInfo: JsonObject = {}): OperationTask => withInfo(driverInfo) as OperationTask;
 
 describe('the fake power', () => {
   test('begins with the state that the node\'s record has, and remembers each node by itself', async () => {
@@ -36,13 +38,19 @@ describe('the fake deployment', () => {
   const deploy = createFakeDeploy();
 
   test('is done with everything when nothing is ordered', async () => {
-    const task = makeTask();
+    const task = operationTask();
     expect([await deploy.deploy(task), await deploy.continueDeploy(task), await deploy.clean(task, null), await deploy.continueClean(task)]).toEqual(['done', 'done', 'done', 'done']);
     await expect(deploy.tearDown(task)).resolves.toBeUndefined();
   });
 
+  test('writes no image, runs no command and leaves nothing behind', async () => {
+    expect(await deploy.describeImage(makeTask(), { source: 'anything', diskFormat: null, hashAlgo: null, hashValue: null }, null)).toBeNull();
+    expect(await deploy.poll(operationTask())).toBe('continue');
+    await expect(deploy.cleanUp(operationTask())).resolves.toBeUndefined();
+  });
+
   test('waits or fails as ordered, step by step', async () => {
-    const task = withInfo({ fake_deploy: { deploy: 'wait', continue: 'fail', tear_down: 'fail', clean: 'wait', continue_clean: 'wait' } });
+    const task = operationTask({ fake_deploy: { deploy: 'wait', continue: 'fail', tear_down: 'fail', clean: 'wait', continue_clean: 'wait' } });
     expect([await deploy.deploy(task), await deploy.clean(task, null), await deploy.continueClean(task)]).toEqual(['wait', 'wait', 'wait']);
     await expect(deploy.continueDeploy(task)).rejects.toThrow('continue failed, as driver_info.fake_deploy orders');
     await expect(deploy.tearDown(task)).rejects.toThrow('tear_down failed');
@@ -57,9 +65,9 @@ describe('the fake deployment', () => {
     await expect(deploy.validate(withInfo(driverInfo))).rejects.toThrow(message);
   });
 
-  test('knows the clean step of Ironic\'s fake, and refuses others', async () => {
-    expect(await deploy.clean(makeTask(), [{ interface: 'deploy', step: 'erase_devices' }])).toBe('done');
-    await expect(deploy.clean(makeTask(), [{ interface: 'raid', step: 'create' }])).rejects.toMatchObject({ code: 'InvalidParameterValue' });
+  test('knows the clean steps of Ironic\'s fake, and refuses others', async () => {
+    expect(await deploy.clean(operationTask(), [{ interface: 'deploy', step: 'erase_devices' }, { interface: 'deploy', step: 'erase_devices_metadata' }])).toBe('done');
+    await expect(deploy.clean(operationTask(), [{ interface: 'raid', step: 'create' }])).rejects.toMatchObject({ code: 'InvalidParameterValue' });
   });
 });
 

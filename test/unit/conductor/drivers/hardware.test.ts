@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { INTERFACE_KINDS } from '../../../../conductor/db/rows.ts';
+import { createFakeDeploy } from '../../../../conductor/drivers/deploy/fake.ts';
 import { createHardwareRegistry } from '../../../../conductor/drivers/hardware.ts';
 import { createFakeSnapshot } from '../../../../conductor/drivers/snapshot/fake.ts';
 import { makeNode } from '../../../contract/power/driver-task.ts';
 
 const agentSnapshot = { ...createFakeSnapshot(), name: 'agent', properties: { snapshot_allow_partial: 'Capture a disk that is part of more.' } };
-const registry = (...enabled: string[]): ReturnType<typeof createHardwareRegistry> => createHardwareRegistry({ enabled, services: { agentSnapshot } });
+const directDeploy = { ...createFakeDeploy(), name: 'direct', properties: {} };
+const registry = (...enabled: string[]): ReturnType<typeof createHardwareRegistry> => createHardwareRegistry({ enabled, services: { agentSnapshot, directDeploy } });
 const both = registry('fake-hardware', 'redfish');
 
 describe('hardware types', () => {
@@ -27,7 +29,7 @@ describe('hardware types', () => {
     expect(both.resolveInterfaces('fake-hardware', {})).toEqual({
       bios: 'fake', boot: 'fake', console: 'fake', deploy: 'fake', inspect: 'fake', management: 'fake', network: 'noop', power: 'fake', raid: 'fake', rescue: 'fake', snapshot: 'fake', storage: 'noop', vendor: 'fake',
     });
-    expect(both.resolveInterfaces('redfish', {})).toMatchObject({ power: 'redfish', management: 'redfish', snapshot: 'agent', console: 'no-console', storage: 'noop' });
+    expect(both.resolveInterfaces('redfish', {})).toMatchObject({ power: 'redfish', management: 'redfish', deploy: 'direct', snapshot: 'agent', console: 'no-console', storage: 'noop' });
   });
 
   test('what is asked for is kept, and refused in Ironic\'s words when it is not there', () => {
@@ -55,7 +57,7 @@ describe('the drivers of a node', () => {
   test('are those that it names', () => {
     const interfaces = both.resolveInterfaces('redfish', { snapshot: 'no-snapshot' });
     const { power, management, boot, deploy, snapshot } = both.driversFor(makeNode({ driver: 'redfish', interfaces }));
-    expect([power, management, boot, deploy, snapshot].map((driver) => driver.name)).toEqual(['redfish', 'redfish', 'fake', 'fake', 'no-snapshot']);
+    expect([power, management, boot, deploy, snapshot].map((driver) => driver.name)).toEqual(['redfish', 'redfish', 'fake', 'direct', 'no-snapshot']);
   });
 
   test('an interface that is not there is an error with kind, value and what is enabled', () => {

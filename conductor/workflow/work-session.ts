@@ -1,0 +1,81 @@
+import { deadline } from '../../protocol/deadline.ts';
+import { MetalshotError, OperationFailedError } from '../../protocol/errors.ts';
+import type { Inventory } from '../../protocol/inventory.ts';
+import type { Logger } from '../../protocol/log.ts';
+import type { NodePatch } from '../db/node-store.ts';
+import type { NodeRow, PortRow } from '../db/rows.ts';
+import type { AgentClient, DriverSet, Outcome } from '../drivers/interfaces.ts';
+import type { WorkflowParts } from './parts.ts';
+
+interface TimedPhase {
+  name: string;
+  timeoutMs: number;
+}
+
+/** Work of the ramdisk under our hands, whatever it is: the node, its drivers, and phases that are stored and have deadlines. Rows are replaced by what was stored, never the other way round. */
+export abstract class WorkSession {
+  readonly drivers: DriverSet;
+  readonly agent: AgentClient;
+  readonly log: Logger;
+  readonly ports: readonly PortRow[];
+  protected readonly parts: WorkflowParts;
+  #node: NodeRow;
+  #signal: AbortSignal;
+
+  protected constructor(parts: WorkflowParts, node: NodeRow, ports: readonly PortRow[], names: Record<string, string>) {
+    this.parts = parts;
+    this.#node = node;
+    this.ports = ports;
+    this.#signal = parts.background.signal;
+    this.drivers = parts.hardware.driversFor(node);
+    this.agent = parts.agent;
+    this.log = parts.log.child({ node: node.uuid, ...names });
+  }
+
+  get node(): Readonly<NodeRow> {
+    return this.#node;
+  }
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  async saveNode(patch: NodePatch): Promise<void> {
+    await this.parts.db.nodes.update(this.#node.id, patch);
+    await this.reload();
+  }
+
+  saveInventory(inventory: Inventory): Promise<void> {
+    return this.parts.db.inventories.save(this.#node.id, inventory);
+  }
+
+  /** Reads the rows anew. */
+  protected async reload(): Promise<void> {
+    this.#node = await this.parts.db.nodes.get(this.#node.id);
+  }
+
+  /** Runs phases in order, each stored by `begin` and within its deadline, up to the first that waits. */
+  protected async runInOrder<Phase extends TimedPhase>(phases: readonly Phase[], begin: (phase: Phase) => Promise<void>, run: (phase: Phase) => Promise<Outcome>): Promise<Outcome> {
+    for (const phase of phases) {
+      await begin(phase);
+      await this.reload();
+      this.log.info({ phase: phase.name }, 'phase begins');
+      if ((await this.#within(phase, () => run(phase))) === 'wait') return 'wait';
+    }
+    return 'done';
+  }
+
+  async #within({ name, timeoutMs }: TimedPhase, run: () => Promise<Outcome>): Promise<Outcome> {
+    const { signal: stopping } = this.parts.background;
+    this.#signal = deadline(timeoutMs, stopping);
+    try {
+      return await run();
+    } catch (error) {
+      if (this.#signal.aborted && !stopping.aborted) {
+        throw new OperationFailedError(`The phase "${name}" did not end within ${timeoutMs / 1000} s${error instanceof MetalshotError ? `: ${error.message}` : ''}`, {}, error);
+      }
+      throw error;
+    } finally {
+      this.#signal = stopping;
+    }
+  }
+}

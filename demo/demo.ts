@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { OperationFailedError } from '../protocol/errors.ts';
 import { Baremetal } from './baremetal.ts';
 import type { CleanUp } from './clean-up.ts';
+import { damageDisk } from './damage.ts';
 import { buildDisk } from './disk.ts';
 import { enrol } from './enrolment.ts';
 import type { DemoOptions } from './options.ts';
@@ -14,8 +15,9 @@ import { formatBytes, type StepReport } from './step-report.ts';
 import { countBytes, countFiles } from './tree-listing.ts';
 import { confirmServerIsBack } from './verdict.ts';
 
-export const STEPS = 9;
+export const STEPS = 12;
 const GIB = 1024 ** 3;
+const BOOTS_OF_A_SNAPSHOT = ['Hdd', 'Pxe', 'Hdd'];
 
 /** What `--json` prints; seconds and bytes. */
 export interface DemoResult {
@@ -29,9 +31,12 @@ export interface DemoResult {
   provision_state: string;
   files: number;
   disk_bytes: number;
+  /** Of the restore after the disk was damaged, which is proven as the image was. */
+  restore_duration_s: number;
 }
 
 const snapshotSchema = z.object({ status: z.literal('done'), size_bytes: z.number(), os_hash_algo: z.literal('sha512'), os_hash_value: z.string(), duration_s: z.number(), downtime_s: z.number() });
+const restoreSchema = z.object({ operation: z.object({ status: z.literal('done'), kind: z.literal('rebuild'), duration_s: z.number() }) });
 const imageSchema = z.object({ status: z.literal('active'), size: z.number(), os_hash_algo: z.string(), os_hash_value: z.string() });
 
 /** Everything of a run is below it, and so can be found again. */
@@ -79,7 +84,18 @@ export async function runDemo({ workDirectory, options, report, cleanUp, stop }:
   }
 
   const files = await report.step('Prove image and disk identical', () => proveIdentical(disk, file, workDirectory, signal), (count) => `qemu-img compare, and ${count} files by sha256, owner and mode`);
-  const state = await report.step('Ask server and conductor', () => confirmServerIsBack(baremetal, stage, node, signal), (found) => `${found}, powered on, running from its own disk`);
+  await report.step('Ask server and conductor', () => confirmServerIsBack(baremetal, stage, node, BOOTS_OF_A_SNAPSHOT, signal), (found) => `${found}, powered on, running from its own disk`);
+
+  await report.step("Damage the server's disk", () => damageDisk(disk), (bytes) => `${formatBytes(bytes)} destroyed, boot record and partition table among them`);
+  const { operation: restored } = restoreSchema.parse(
+    await report.step('Restore it from the image', () => baremetal.jsonWithProgress(['node', 'restore', MACHINE.id, '--image', imageId, '--wait', '900', '--poll-interval', '0.2'], signal), () => 'the disk is written again, and the server runs from it', { talks: true }),
+  );
+  const { files: restoredFiles, state } = await report.step(
+    'Prove the disk restored',
+    async () => ({ files: await proveIdentical(disk, file, workDirectory, signal), state: await confirmServerIsBack(baremetal, stage, node, [...BOOTS_OF_A_SNAPSHOT, 'Pxe', 'Hdd'], signal) }),
+    (found) => `every byte of the image, and ${found.files} files; ${found.state}, running from its own disk`,
+  );
+  if (restoredFiles !== files) throw new OperationFailedError(`The restored disk has ${restoredFiles} files, the image ${files}`);
   return {
     identical: true,
     image_id: imageId,
@@ -91,6 +107,7 @@ export async function runDemo({ workDirectory, options, report, cleanUp, stop }:
     provision_state: state,
     files,
     disk_bytes: disk.sizeBytes,
+    restore_duration_s: restored.duration_s,
   };
 }
 

@@ -36,7 +36,7 @@ async function main(): Promise<number> {
 /** The demo with its clean-up on every path, and the look for what is left. */
 async function run(options: DemoOptions, stop: AbortController): Promise<DemoResult> {
   const report = new StepReport(STEPS);
-  report.say('Metalshot: a snapshot of a simulated server, from its disk to a proven image\n');
+  report.say('Metalshot: a snapshot of a simulated server, from its disk to a proven image and back\n');
   const workDirectory = await makeWorkDirectory();
   const cleanUp = new CleanUp();
   if (!options.keep) cleanUp.add('work directory', () => removeWorkDirectory(workDirectory));

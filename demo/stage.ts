@@ -57,6 +57,7 @@ async function startConductor({ workDirectory, options, onUnexpectedEnd, signal 
     enabled_hardware_types: ['redfish'],
     conductor: { heartbeat_timeout_s: 5, check_interval_s: 1, callback_timeout_s: 120, soft_power_off_timeout_s: 30, power_timeout_s: 30 },
     snapshot: { poll_interval_s: 0.5, capture_timeout_s: 1_800, spool_reserve_bytes: GIB / 4 },
+    deploy: { write_timeout_s: 1_800, image_reserve_bytes: GIB / 4 },
   };
   const file = join(workDirectory, 'conductor.yaml');
   await writeFile(file, JSON.stringify(config, null, 2), { mode: 0o600 }); // JSON is YAML

@@ -11,6 +11,7 @@ export function summarize(result: DemoResult, totalSeconds: number, kept: boolea
     ['duration', `${result.duration_s.toFixed(1)} s`],
     ['downtime', `${result.downtime_s.toFixed(1)} s`],
     ['throughput', `${formatBytes(result.disk_bytes / result.duration_s)}/s of disk, ${formatBytes(result.bytes / result.duration_s)}/s of image`],
+    ['restored', `yes, in ${result.restore_duration_s.toFixed(1)} s, and proven as the image was`],
     ['server', `${result.provision_state}, runs from its own disk`],
     ['left behind', kept ? 'what was to be kept' : 'nothing'],
     ['whole demo', `${totalSeconds.toFixed(1)} s`],

@@ -11,7 +11,7 @@ import { runJest, runShown } from './jest-run.mjs';
 import { RUN_DIRECTORY_PREFIX, RUN_VARIABLE, findLeftovers, hasMountBelow, listRunProcesses, lookAround } from './leftovers.mjs';
 import { Tally } from './test-tally.mjs';
 
-const TOTAL_DEADLINE_MS = 40 * 60_000;
+const TOTAL_DEADLINE_MS = 70 * 60_000;
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Suites that mount and attach run one file at a time. */

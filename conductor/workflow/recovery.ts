@@ -51,16 +51,23 @@ export async function takeUpOrphans(parts: WorkflowParts, executors: Executors):
 
 /** Settles work under way of a conductor that is gone, whose lock we hold; the lock is let go. `cause` reads as in "work ended when CAUSE". */
 export async function recoverNode(parts: WorkflowParts, executors: Executors, node: NodeRow, cause = `the conductor ${parts.host} was restarted`): Promise<void> {
+  let handedOver = false;
+  const handOver: HandOver = (current, intentions) => {
+    handedOver = true; // carryOut lets the lock go on every path, and somebody else may have it right after
+    return carryOut(executors, { parts, node: current, user: SYSTEM_USER }, intentions);
+  };
   try {
-    await settleInterrupted(parts, executors, node, cause);
+    await settleInterrupted(parts, node, cause, handOver);
   } catch (error) {
-    await parts.db.nodes.release(node.id, parts.host); // taken up again by takeUpOrphans
+    if (!handedOver) await parts.db.nodes.release(node.id, parts.host); // taken up again by takeUpOrphans
     throw error;
   }
 }
 
-async function settleInterrupted(parts: WorkflowParts, executors: Executors, node: NodeRow, cause: string): Promise<void> {
-  const work = { parts, node, user: SYSTEM_USER };
+/** Gives the node, and with it our lock, to whoever carries the intentions out. */
+type HandOver = (node: NodeRow, intentions: readonly Intention[]) => Promise<void>;
+
+async function settleInterrupted(parts: WorkflowParts, node: NodeRow, cause: string, handOver: HandOver): Promise<void> {
   const snapshot = await parts.db.snapshots.latestOf(node.id);
   if (node.provisionState === 'snapshotting' && snapshot) {
     if (snapshot.status === 'done') {
@@ -70,16 +77,16 @@ async function settleInterrupted(parts: WorkflowParts, executors: Executors, nod
     }
     if (snapshot.status === 'unfinished' && RESUMABLE_PHASES.includes(snapshot.phase)) {
       parts.log.info({ node: node.uuid, snapshot: snapshot.uuid, phase: snapshot.phase }, 'snapshot goes on after a restart');
-      return carryOut(executors, work, ['continueSnapshot']);
+      return handOver(node, ['continueSnapshot']);
     }
   }
   const operation = await parts.db.operations.latestOf(node.id);
-  if (operation && (await resumeOperation(parts, executors, node, operation))) return;
+  if (operation && (await resumeOperation(parts, node, operation, handOver))) return;
   const error = `${cause.charAt(0).toUpperCase()}${cause.slice(1)} while the node was in state "${node.provisionState}"${phaseOf(snapshot, operation)}; this can't be resumed.`;
   if (node.provisionState !== 'snapshotting') await endSnapshot(parts, node, error);
   if (node.provisionState === 'deleting') await endOperation(parts, node, error);
   const change = await changeProvisionState(parts, node, { type: 'fail' }, { user: SYSTEM_USER, lock: 'held', error });
-  return carryOut(executors, { ...work, node: change.node }, change.step.intentions);
+  return handOver(change.node, change.step.intentions);
 }
 
 function phaseOf(snapshot: SnapshotRow | null, operation: OperationRow | null): string {
@@ -88,7 +95,7 @@ function phaseOf(snapshot: SnapshotRow | null, operation: OperationRow | null): 
 }
 
 /** @returns whether the deployment or cleaning is in somebody's hands again, or had ended. */
-async function resumeOperation(parts: WorkflowParts, executors: Executors, node: NodeRow, operation: OperationRow): Promise<boolean> {
+async function resumeOperation(parts: WorkflowParts, node: NodeRow, operation: OperationRow, handOver: HandOver): Promise<boolean> {
   const { provisionState } = node;
   if (provisionState === 'deploying' && operation.status === 'done') {
     const change = await changeProvisionState(parts, node, { type: 'done' }, { user: SYSTEM_USER, lock: 'held', release: true });
@@ -99,7 +106,7 @@ async function resumeOperation(parts: WorkflowParts, executors: Executors, node:
   if (intention === null || operation.status !== 'unfinished' || !RESUMABLE_OPERATION_PHASES.includes(operation.phase)) return false;
   parts.log.info({ node: node.uuid, operation: operation.uuid, phase: operation.phase }, 'work goes on after a restart');
   await parts.db.operations.update(operation.id, { progressAt: new Date() }); // nobody looked meanwhile: that is no stall
-  await carryOut(executors, { parts, node, user: SYSTEM_USER }, [intention]);
+  await handOver(node, [intention]);
   return true;
 }
 

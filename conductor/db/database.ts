@@ -84,14 +84,23 @@ export async function openDatabase(options: { path: string }): Promise<Database>
   }
 }
 
+/**
+ * A transaction takes the write lock when it begins, and waits for it: one that reads first, while another process (a
+ * second conductor) writes, fails at its own first write with SQLITE_BUSY at once, however long the busy timeout is.
+ */
+class ImmediateDatabase extends sqlite3.Database {
+  override all(sql: string, ...rest: unknown[]): this {
+    return super.all(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE TRANSACTION' : sql, ...rest);
+  }
+}
 /** TypeORM asks the driver for `verbose`, which takes a stack trace for every statement: a fifth of what a request costs. */
-const QUIET_DRIVER = { ...sqlite3, verbose: () => sqlite3 };
+const DRIVER = { ...sqlite3, Database: ImmediateDatabase, verbose: () => DRIVER };
 
 /** The connection's settings; for openDatabase, and for tests that look at the schema. Synchronous mode stays FULL, sqlite's own: what is stored survives a power cut. */
 export function createDataSource(path: string): DataSource {
   return new DataSource({
     type: 'sqlite',
-    driver: QUIET_DRIVER,
+    driver: DRIVER,
     database: path,
     enableWAL: path !== ':memory:',
     busyTimeout: BUSY_TIMEOUT_MS,

@@ -141,3 +141,16 @@ test('one node\'s failed transaction takes nothing of the work beside it along',
   expect((await database.history.listOf(node.id)).map(({ event }) => event)).toEqual(Array.from({ length: 30 }, (_, index) => `e${index}`));
   expect(await database.traits.listOf(node.id)).toEqual(['CUSTOM_Y']);
 });
+
+test('two conductors that write at the same time wait for each other: none is told that the database is busy', async () => {
+  const path = join(directory, 'shared');
+  const both = [await openAt(path), await openAt(path)] as const;
+  const work = both.flatMap((database, who) =>
+    Array.from({ length: 60 }, async (_, turn) => {
+      const node = await database.nodes.create(newNode());
+      await database.traits.add(node.id, `CUSTOM_${who}_${turn}`); // reads, then writes
+      return database.traits.listOf(node.id);
+    }),
+  );
+  expect((await Promise.all(work)).flat()).toHaveLength(120);
+}, 60_000);

@@ -81,6 +81,15 @@ export function createAgentClient(given: Partial<AgentClientOptions> = {}): Agen
       });
     },
 
+    async execute(node, name, params, signal) {
+      const agent = connect(node, options, secretsOf(params));
+      const reply = await agent.request('POST', '/v1/commands/', signal, { body: { name, params }, query: { wait: 'true' } });
+      if (reply.status < 200 || reply.status >= 300) throw new OperationFailedError(agent.describe(reply, `refuses ${name}`), { status: reply.status });
+      const report = agent.parse(commandReportSchema, reply, `the end of ${name}`);
+      if (report.command_status !== 'SUCCEEDED') throw new OperationFailedError(`The agent's command ${name} ended as ${report.command_status}: ${report.command_error?.message ?? 'no reason given'}`);
+      return report;
+    },
+
     async stop(node, commandId, signal) {
       const agent = connect(node, options);
       await repeat(options, signal, async () => {

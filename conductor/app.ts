@@ -8,7 +8,9 @@ import { createAgentClient } from './agent-client.ts';
 import { createAdminApp } from './api/admin-app.ts';
 import { createProvisioningApp } from './api/provisioning-app.ts';
 import { apiAuthentication, imageAccess } from './app-authentication.ts';
-import { dutiesOf, limitsOf, milliseconds, operationLimitsOf, readNamedFile, timesOf } from './app-settings.ts';
+import { bindBoot, createBootService } from './app-boot.ts';
+import { destinationsOf } from './app-destinations.ts';
+import { bandwidthOf, dutiesOf, ipmiOptionsOf, limitsOf, milliseconds, networkCommandOf, operationLimitsOf, ramdiskLogsOf, readNamedFile, snapshotDefaultsOf, timesOf } from './app-settings.ts';
 import { ensureCertificate } from './certificates.ts';
 import type { Config } from './config.ts';
 import { openDatabase, type Database } from './db/database.ts';
@@ -19,20 +21,25 @@ import { createHardwareRegistry } from './drivers/hardware.ts';
 import { createAgentSnapshotDriver } from './drivers/snapshot/agent.ts';
 import { ownDirectory } from './directory-ownership.ts';
 import { createDeployImages, type DeployImagesOptions } from './images/deploy-images.ts';
+import { createDestinations } from './images/destinations/destinations.ts';
+import { ImageTargets } from './images/image-targets.ts';
 import { Listener } from './listener.ts';
 import { BackgroundWork } from './workflow/background-work.ts';
 import { ConductorWorkflow } from './workflow/conductor-workflow.ts';
+import { RamdiskLogs } from './workflow/ramdisk-logs.ts';
 
 export interface RunningConductor {
-  urls: { api: string; provisioning: string; imageService: string };
+  urls: { api: string; provisioning: string; imageService: string; boot?: string };
   /** Stops answering, ends background work, closes the database. What was under way is settled at the next start. */
   close(): Promise<void>;
 }
 
-/** Where the share and the images for machines are mounted on the provisioning listener. */
+/** Where the share, images and ISOs for machines are mounted on the provisioning listener. */
 const SHARE_PATH = '/snapshots';
 const IMAGES_PATH = '/images';
+const ISO_PATH = '/iso';
 const CONDUCTOR_TOUCH_MS = 10_000;
+const KNOWN_MACHINES_MS = 5_000;
 
 /**
  * Wires and starts a conductor. Sockets are bound first, so that a wrong address is known before anything is touched, and
@@ -57,18 +64,21 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
   closers.push(await ownDirectory(config.state_directory));
   const admin = await bind(config, 'api', closers);
   const provisioning = await bind(config, 'provisioning', closers);
+  const bootPlace = await bindBoot(config, closers);
   const imageService = await imageAccess(config, () => startEmbeddedImageService(config, log, closers));
   const auth = await apiAuthentication(config, log);
 
   const db = await openDatabase({ path: join(config.state_directory, 'metalshot.sqlite') });
   closers.push(() => db.close());
-  const images = new GlanceClient({
+  const glance = new GlanceClient({
     url: imageService.url,
     token: imageService.token,
     timeoutMs: milliseconds(config.image_service.timeout_s),
     ...(config.image_service.ca_file === undefined ? {} : { ca: await readNamedFile('image_service.ca_file', config.image_service.ca_file) }),
     log,
   });
+  const destinations = createDestinations(await destinationsOf(config));
+  const images = new ImageTargets(glance, destinations.images);
   const limits = limitsOf(config);
   const forMachines = (path: string): { publicUrl: string; ca?: string } => ({
     publicUrl: new URL(path, config.provisioning.advertise_url ?? provisioning.listener.url).href,
@@ -79,29 +89,35 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
     ...forMachines(SHARE_PATH),
     credentials: { snapshotOf: (username, password) => snapshotOfCredential(db, username, password) },
     reserveBytes: config.snapshot.spool_reserve_bytes,
+    ...bandwidthOf(config),
     log,
   });
   closers.push(() => share.close());
-  const deployImages = createDeployImages({ ...(await deployImagesOptions(config)), ...forMachines(IMAGES_PATH), images, credentials: (username, password) => operationOfCredential(db, username, password), log });
+  const deployImages = createDeployImages({ ...(await deployImagesOptions(config)), ...forMachines(IMAGES_PATH), images: glance, credentials: (username, password) => operationOfCredential(db, username, password), log });
   closers.push(() => deployImages.close());
-  const services = { agentSnapshot: createAgentSnapshotDriver({ share, images, limits }), directDeploy: createDirectDeploy(deployImages) };
+  const provisioningUrl = { url: config.provisioning.advertise_url ?? provisioning.listener.url, certificate: provisioning.certificate };
+  const boot = bootPlace && (await createBootService(bootPlace, { db, provisioning: provisioningUrl, log, closers }));
+  const services = { agentSnapshot: createAgentSnapshotDriver({ share, images, limits, defaults: snapshotDefaultsOf(config), streamAttempts: config.snapshot.stream_attempts }), directDeploy: createDirectDeploy(deployImages), ipmi: ipmiOptionsOf(config), ...networkCommandOf(config), ...(boot ? { bootFiles: boot.files } : {}) };
   const hardware = createHardwareRegistry({ enabled: config.enabled_hardware_types, services });
   closers.push(() => hardware.close());
   const background = new BackgroundWork(log);
   closers.push(() => background.stop());
+  const agent = createAgentClient({ timeoutMs: milliseconds(config.conductor.agent_timeout_s) });
   const workflow = new ConductorWorkflow({
     host: config.host,
     db,
     hardware,
     share,
     images,
-    agent: createAgentClient({ timeoutMs: milliseconds(config.conductor.agent_timeout_s) }),
+    agent,
     times: timesOf(config),
     duties: dutiesOf(config),
     limits,
     operationLimits: operationLimitsOf(config),
     automatedClean: config.deploy.automated_clean,
     maxConcurrentCaptures: config.snapshot.max_concurrent,
+    callbackNetworks: config.provisioning.callback_networks,
+    ramdiskLogs: new RamdiskLogs(ramdiskLogsOf(config), agent, log),
     background,
     log,
   });
@@ -114,12 +130,17 @@ async function start(config: Config, log: Logger, closers: (() => Promise<void>)
 
   const parts = { db, workflow, hardware, config: { conductorName: config.host, conductorGroup: config.conductor_group }, log };
   admin.listener.serve(createAdminApp({ ...parts, auth }));
-  provisioning.listener.serve(createProvisioningApp({ ...parts, mounts: [{ path: SHARE_PATH, handler: share.handler }, { path: IMAGES_PATH, handler: deployImages.handler }] }));
+  const mounts = [{ path: SHARE_PATH, handler: share.handler }, { path: IMAGES_PATH, handler: deployImages.handler }, ...(boot ? [{ path: ISO_PATH, handler: boot.files.isoHandler }] : [])];
+  provisioning.listener.serve(createProvisioningApp({ ...parts, mounts }));
   closers.push(async () => {
     await admin.listener.close(); // nobody is answered by what is being taken apart
     await provisioning.listener.close();
+    await boot?.listener.close();
   });
-  return { api: admin.listener.url, provisioning: provisioning.listener.url, imageService: imageService.shownUrl };
+  await boot?.serve();
+  const { dhcp } = boot ?? {};
+  if (dhcp) background.every('tell DHCP which machines are known', KNOWN_MACHINES_MS, () => dhcp.refresh());
+  return { api: admin.listener.url, provisioning: provisioning.listener.url, imageService: imageService.shownUrl, ...(boot ? { boot: boot.listener.url } : {}) };
 }
 
 async function bind(config: Config, section: 'api' | 'provisioning', closers: (() => Promise<void>)[]): Promise<{ listener: Listener; certificate: string | undefined }> {

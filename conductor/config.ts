@@ -4,12 +4,10 @@ import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { InvalidParameterError } from '../protocol/errors.ts';
+import { bootSchema } from './config-boot.ts';
+import { snapshotSchema } from './config-snapshot.ts';
+import { GIB, network, port, seconds, tls } from './config-values.ts';
 
-const port = z.number().int().min(0).max(65_535);
-/** Node's timers end at 2^31 ms (24 days), and phases add up to five of these. */
-const seconds = z.number().positive().max(400_000);
-const tls = z.union([z.enum(['none', 'self-signed']), z.strictObject({ certificate: z.string(), key: z.string() })]);
-const GIB = 1024 ** 3;
 /** Credentials for Keystone v3: a user with a project, or an application credential. */
 const keystone = z.strictObject({
   /** For example https://keystone.example/v3 */
@@ -72,6 +70,35 @@ export const configSchema = z.strictObject({
       tls: tls.default('self-signed'),
       /** URL by which machines reach this listener; default: made of host and port. */
       advertise_url: z.url().optional(),
+      /** Networks (CIDR) in which agents may be reached although they call from another address (behind NAT, on a second interface). */
+      callback_networks: z.array(network).default([]),
+    })
+    .prefault({}),
+  /** What machines boot the ramdisk from. Without this section there is none, and boot interfaces other than `fake` are refused. */
+  boot: bootSchema.optional(),
+  network: z
+    .strictObject({
+      /** The program (and its first arguments) that switches networks, for the network interface `exec`. */
+      exec_command: z.array(z.string().min(1)).min(1).optional(),
+      exec_timeout_s: seconds.default(60),
+    })
+    .prefault({}),
+  ipmi: z
+    .strictObject({
+      /** How long a command that a BMC does not take is tried again. */
+      command_retry_timeout_s: seconds.default(60),
+      /** Pause between two commands to one BMC. */
+      min_command_interval_s: z.number().nonnegative().max(60).default(0.1),
+    })
+    .prefault({}),
+  agent: z
+    .strictObject({
+      /** Whether the ramdisk's logs are fetched and kept when its work has ended. */
+      deploy_logs_collect: z.enum(['always', 'on_failure', 'never']).default('on_failure'),
+      /** Default: below the state directory. */
+      deploy_logs_directory: z.string().optional(),
+      /** How many are kept for one node. */
+      deploy_logs_kept: z.number().int().positive().default(10),
     })
     .prefault({}),
   image_service: z
@@ -128,7 +155,7 @@ export const configSchema = z.strictObject({
       /** Directories from which `file:` images may be taken. */
       file_roots: z.array(z.string()).default([]),
       /** Networks (CIDR) of which image URLs may be taken although they are loopback, link-local, the conductor's own or otherwise special. */
-      allowed_networks: z.array(z.union([z.cidrv4(), z.cidrv6()])).default([]),
+      allowed_networks: z.array(network).default([]),
       /** PEM of authorities of https servers of image URLs, besides the public ones that Node.js brings along. */
       ca_file: z.string().optional(),
       fetch_timeout_s: seconds.default(4 * 3600),
@@ -139,27 +166,7 @@ export const configSchema = z.strictObject({
       stall_timeout_s: seconds.default(300),
     })
     .prefault({}),
-  snapshot: z
-    .strictObject({
-      /** Captures at once; more wait before their server is powered off. */
-      max_concurrent: z.number().int().positive().default(2),
-      /** Absolute limit of a capture, from the accepted command to its end. */
-      capture_timeout_s: seconds.default(4 * 3600),
-      /** Without any progress for so long a capture fails. */
-      stall_timeout_s: seconds.default(300),
-      poll_interval_s: seconds.default(5),
-      /** Quota of one snapshot on the share. */
-      max_image_bytes: z.number().int().positive().default(1024 * GIB),
-      /** What the spool's file system must keep free; checked before a node is touched. */
-      spool_reserve_bytes: z.number().int().nonnegative().default(2 * GIB),
-      spool_directory: z.string().optional(),
-      upload_timeout_s: seconds.default(4 * 3600),
-      upload_attempts: z.number().int().positive().default(8),
-      upload_retry_pause_s: seconds.default(5),
-      /** How long the image service may take to roll an aborted upload back. */
-      requeue_timeout_s: seconds.default(60),
-    })
-    .prefault({}),
+  snapshot: snapshotSchema.prefault({}),
 });
 export type Config = z.infer<typeof configSchema>;
 

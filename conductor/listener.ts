@@ -11,6 +11,8 @@ export interface ListenerOptions {
   port: number;
   /** PEM; absent: plain http. */
   tls: { key: string; cert: string } | null;
+  /** For a listener that anybody may reach: what a peer can hold, and for how long it may be silent (also one that takes no byte of its reply). */
+  limits?: { connections: number; idleTimeoutMs: number };
 }
 
 /** A bound socket. It answers once its application is known: URLs in replies may need the port. */
@@ -33,6 +35,12 @@ export class Listener {
   static async bind(options: ListenerOptions): Promise<Listener> {
     const server = options.tls ? (createHttpsServer(options.tls) as unknown as Server) : createHttpServer();
     server.requestTimeout = 0; // an upload to the share takes as long as its disk; its own idle limit ends it
+    if (options.limits) {
+      server.maxConnections = options.limits.connections;
+      server.headersTimeout = options.limits.idleTimeoutMs;
+      server.requestTimeout = options.limits.idleTimeoutMs; // for a request to arrive; its reply takes as long as bytes flow
+      server.timeout = options.limits.idleTimeoutMs;
+    }
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         const reason = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message;

@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { InvalidParameterError, MetalshotError, messageOf } from '../protocol/errors.ts';
 import { createLogger } from '../protocol/log.ts';
+import { shownDhcpConfig } from './app-boot.ts';
 import { startConductor } from './app.ts';
 import { loadConfig } from './config.ts';
 import { shownConfig } from './shown-config.ts';
@@ -14,6 +15,7 @@ async function main(): Promise<void> {
     .usage('$0 [--config FILE]\n\nRuns the conductor: admin API, provisioning listener with the WebDAV share, and the embedded image service unless one is configured.')
     .option('config', { type: 'string', describe: 'YAML file with the configuration; all keys are in docs/configuration.md', requiresArg: true })
     .option('check', { type: 'boolean', default: false, describe: 'read and validate the configuration, print it with all defaults (secrets as ******), and exit' })
+    .option('print-dhcp-config', { type: 'boolean', default: false, describe: 'print what a dnsmasq that runs already needs so that machines boot from this conductor, and exit' })
     .epilogue(
       'Every key can also be set in the environment, over the file: METALSHOT_API__PORT=6390 sets api.port, METALSHOT_ENABLED_HARDWARE_TYPES="[redfish, fake-hardware]" a list (values are YAML).\n\n' +
         'Defaults: API on http://127.0.0.1:6385, provisioning on https://127.0.0.1:6386, image service on http://127.0.0.1:9292, state in ./var.\n\n' +
@@ -30,6 +32,10 @@ async function main(): Promise<void> {
   const config = await loadConfig(argv.config, process.env);
   if (argv.check) {
     process.stdout.write(`${JSON.stringify(shownConfig(config), null, 2)}\n`);
+    return;
+  }
+  if (argv.printDhcpConfig) {
+    process.stdout.write(shownDhcpConfig(config));
     return;
   }
   const log = createLogger('conductor', config.log_level);

@@ -6,21 +6,26 @@ import { OperationFailedError } from '../protocol/errors.ts';
 import { Baremetal } from './baremetal.ts';
 import type { CleanUp } from './clean-up.ts';
 import { damageDisk } from './damage.ts';
-import { buildDisk } from './disk.ts';
 import { enrol } from './enrolment.ts';
 import type { DemoOptions } from './options.ts';
-import { proveIdentical } from './proof.ts';
-import { MACHINE, setStage } from './stage.ts';
+import { proveCaptured, proveRestored, type Proof } from './proof.ts';
+import { SERVER, type DemoServer } from './server.ts';
+import { setStage } from './stage.ts';
 import { formatBytes, type StepReport } from './step-report.ts';
 import { countBytes, countFiles } from './tree-listing.ts';
-import { confirmServerIsBack } from './verdict.ts';
+import { awaitOwnSystem, confirmServerIsBack } from './verdict.ts';
 
-export const STEPS = 12;
+/** A server with a system of its own is waited for first. */
+export const stepsOf = ({ bootMarker }: DemoServer): number => (bootMarker === null ? 12 : 13);
 const GIB = 1024 ** 3;
+/** For a snapshot, and for a restore; a virtual server takes minutes. */
+const WAIT_S = '3600';
 const BOOTS_OF_A_SNAPSHOT = ['Hdd', 'Pxe', 'Hdd'];
+const BOOTS_OF_A_RESTORE = ['Pxe', 'Hdd'];
 
 /** What `--json` prints; seconds and bytes. */
 export interface DemoResult {
+  /** Everything that the image holds is on the disk, and every file of the disk in the image. */
   identical: true;
   image_id: string;
   bytes: number;
@@ -30,6 +35,8 @@ export interface DemoResult {
   downtime_s: number;
   provision_state: string;
   files: number;
+  /** Deleted data on the disk, which the image does not carry along. */
+  left_out_bytes: number;
   disk_bytes: number;
   /** Of the restore after the disk was damaged, which is proven as the image was. */
   restore_duration_s: number;
@@ -44,6 +51,7 @@ export const makeWorkDirectory = async (): Promise<string> => realpath(await mkd
 
 export interface DemoParts {
   workDirectory: string;
+  server: DemoServer;
   options: DemoOptions;
   report: StepReport;
   cleanUp: CleanUp;
@@ -52,18 +60,20 @@ export interface DemoParts {
 }
 
 /** The whole demo up to its clean-up, which is the caller's. @throws the first thing that does not hold. */
-export async function runDemo({ workDirectory, options, report, cleanUp, stop }: DemoParts): Promise<DemoResult> {
+export async function runDemo({ workDirectory, server, options, report, cleanUp, stop }: DemoParts): Promise<DemoResult> {
   const { signal } = stop;
-  const disk = await report.step("Build the server's disk", () => buildDisk(workDirectory, { sizeBytes: options.sizeBytes, signal }), ({ sizeBytes, content }) => `${sizeBytes / GIB} GiB: boot record, GPT, ext4 with ${countFiles(content)} files (${formatBytes(countBytes(content))})`);
+  const disk = await report.step("Build the server's disk", () => server.buildDisk(workDirectory, signal), ({ sizeBytes, content }) => `${sizeBytes / GIB} GiB: boot record, GPT, ext4 with ${countFiles(content)} files (${formatBytes(countBytes(content))})`);
 
   const stage = await report.step(
     'Start conductor and machine',
-    () => setStage({ workDirectory, diskPath: disk.path, options, signal, onUnexpectedEnd: (error) => stop.abort(error), onStarted: (name, undo) => cleanUp.add(name, undo) }),
+    () => setStage({ workDirectory, server, diskPath: disk.path, options, signal, onUnexpectedEnd: (error) => stop.abort(error), onStarted: (name, undo) => cleanUp.add(name, undo) }),
     ({ api, imageService, redfish }) => `API ${api}, images ${imageService}, Redfish ${redfish.url}`,
   );
   const baremetal = new Baremetal({ ...stage, imageToken: options.glanceToken, terminal: options.terminal });
 
-  const node = await report.step('Enrol, manage and adopt the node', () => enrol(baremetal, stage, signal), (uuid) => uuid);
+  if (server.bootMarker !== null) await report.step('Let the server boot its own disk', () => awaitOwnSystem(server, stage, signal), (line) => line);
+
+  const node = await report.step('Enrol, manage and adopt the node', () => enrol(baremetal, server, stage, signal), (uuid) => uuid);
 
   const imageId = await report.step(
     'Create the image',
@@ -73,7 +83,7 @@ export async function runDemo({ workDirectory, options, report, cleanUp, stop }:
   if (options.glance !== undefined && !options.keep) cleanUp.add('image', async () => void (await baremetal.run(['image', 'delete', imageId])));
 
   const snapshot = snapshotSchema.parse(
-    await report.step('Take the snapshot', () => baremetal.jsonWithProgress(['node', 'snapshot', MACHINE.id, '--image', imageId, '--wait', '900', '--poll-interval', '0.2'], signal), () => 'the server runs from its own disk again', { talks: true }),
+    await report.step('Take the snapshot', () => baremetal.jsonWithProgress(['node', 'snapshot', SERVER.id, '--image', imageId, '--wait', WAIT_S, '--poll-interval', '0.2'], signal), () => 'the server runs from its own disk again', { talks: true }),
   );
 
   const file = join(workDirectory, 'image.qcow2');
@@ -83,19 +93,19 @@ export async function runDemo({ workDirectory, options, report, cleanUp, stop }:
     throw new OperationFailedError(`The image service holds ${stored.size} bytes with ${stored.os_hash_algo} ${stored.os_hash_value}; the conductor reported ${snapshot.size_bytes} bytes with ${snapshot.os_hash_algo} ${snapshot.os_hash_value}`);
   }
 
-  const files = await report.step('Prove image and disk identical', () => proveIdentical(disk, file, workDirectory, signal), (count) => `qemu-img compare, and ${count} files by sha256, owner and mode`);
-  await report.step('Ask server and conductor', () => confirmServerIsBack(baremetal, stage, node, BOOTS_OF_A_SNAPSHOT, signal), (found) => `${found}, powered on, running from its own disk`);
+  const proof = await report.step('Prove the image', () => proveCaptured(disk, file, workDirectory, signal), describeProof);
+  await report.step('Ask server and conductor', () => confirmServerIsBack({ baremetal, server, stage, node, signal }, BOOTS_OF_A_SNAPSHOT), (found) => `${found}, powered on, running from its own disk`);
 
   await report.step("Damage the server's disk", () => damageDisk(disk), (bytes) => `${formatBytes(bytes)} destroyed, boot record and partition table among them`);
   const { operation: restored } = restoreSchema.parse(
-    await report.step('Restore it from the image', () => baremetal.jsonWithProgress(['node', 'restore', MACHINE.id, '--image', imageId, '--wait', '900', '--poll-interval', '0.2'], signal), () => 'the disk is written again, and the server runs from it', { talks: true }),
+    await report.step('Restore it from the image', () => baremetal.jsonWithProgress(['node', 'restore', SERVER.id, '--image', imageId, '--wait', WAIT_S, '--poll-interval', '0.2'], signal), () => 'the disk is written again, and the server runs from it', { talks: true }),
   );
   const { files: restoredFiles, state } = await report.step(
     'Prove the disk restored',
-    async () => ({ files: await proveIdentical(disk, file, workDirectory, signal), state: await confirmServerIsBack(baremetal, stage, node, [...BOOTS_OF_A_SNAPSHOT, 'Pxe', 'Hdd'], signal) }),
+    async () => ({ files: await proveRestored(disk, file, workDirectory, signal), state: await confirmServerIsBack({ baremetal, server, stage, node, signal }, [...BOOTS_OF_A_SNAPSHOT, ...BOOTS_OF_A_RESTORE]) }),
     (found) => `every byte of the image, and ${found.files} files; ${found.state}, running from its own disk`,
   );
-  if (restoredFiles !== files) throw new OperationFailedError(`The restored disk has ${restoredFiles} files, the image ${files}`);
+  if (restoredFiles !== proof.files) throw new OperationFailedError(`The restored disk has ${restoredFiles} files, the image ${proof.files}`);
   return {
     identical: true,
     image_id: imageId,
@@ -105,11 +115,14 @@ export async function runDemo({ workDirectory, options, report, cleanUp, stop }:
     duration_s: snapshot.duration_s,
     downtime_s: snapshot.downtime_s,
     provision_state: state,
-    files,
+    files: proof.files,
+    left_out_bytes: proof.leftOutBytes,
     disk_bytes: disk.sizeBytes,
     restore_duration_s: restored.duration_s,
   };
 }
+
+const describeProof = ({ files, heldBytes, leftOutBytes }: Proof): string => `${formatBytes(heldBytes)} equal to the disk byte by byte, and ${files} files by sha256, owner and mode; ${formatBytes(leftOutBytes)} of deleted data left out`;
 
 export async function removeWorkDirectory(workDirectory: string): Promise<void> {
   await rm(workDirectory, { recursive: true, force: true });

@@ -2,19 +2,21 @@ import { performance } from 'node:perf_hooks';
 import { messageOf, OperationFailedError } from '../protocol/errors.ts';
 import { SYSTEM_PATH } from '../protocol/program.ts';
 import { CleanUp } from './clean-up.ts';
-import { makeWorkDirectory, removeWorkDirectory, runDemo, STEPS, type DemoResult } from './demo.ts';
+import { makeWorkDirectory, removeWorkDirectory, runDemo, stepsOf, type DemoResult } from './demo.ts';
 import { findLeftovers } from './leftovers.ts';
 import { EXIT, readOptions, UsageError, type DemoOptions } from './options.ts';
 import { findMissing } from './requirements.ts';
+import { simulatedServer } from './simulated-server.ts';
 import { StepReport } from './step-report.ts';
 import { summarize } from './summary.ts';
+import { virtualServer } from './virtual-server.ts';
 
 class Interrupted extends Error {}
 
 async function main(): Promise<number> {
   const options = await readOptions(process.argv, process.env);
   process.env['PATH'] = SYSTEM_PATH; // a root shell made by a plain "su" lacks the sbin directories
-  const missing = await findMissing();
+  const missing = await findMissing({ virtual: options.vm !== null });
   if (missing.length > 0) {
     process.stderr.write(`${missing.map((sentence) => `demo: ${sentence}`).join('\n')}\n`);
     return EXIT.missing;
@@ -35,15 +37,16 @@ async function main(): Promise<number> {
 
 /** The demo with its clean-up on every path, and the look for what is left. */
 async function run(options: DemoOptions, stop: AbortController): Promise<DemoResult> {
-  const report = new StepReport(STEPS);
-  report.say('Metalshot: a snapshot of a simulated server, from its disk to a proven image and back\n');
+  const server = options.vm === null ? simulatedServer(options) : virtualServer({ sizeBytes: options.sizeBytes, ...options.vm });
+  const report = new StepReport(stepsOf(server));
+  report.say(`Metalshot: a snapshot of ${server.description}, from its disk to a proven image and back\n`);
   const workDirectory = await makeWorkDirectory();
   const cleanUp = new CleanUp();
   if (!options.keep) cleanUp.add('work directory', () => removeWorkDirectory(workDirectory));
   let result: DemoResult | undefined;
   let failure: Error | undefined;
   try {
-    result = await runDemo({ workDirectory, options, report, cleanUp, stop });
+    result = await runDemo({ workDirectory, server, options, report, cleanUp, stop });
   } catch (error) {
     failure = asError(stop.signal.aborted ? stop.signal.reason : error); // what follows an interruption says less than it
   }

@@ -7,7 +7,7 @@ export function summarize(result: DemoResult, totalSeconds: number, kept: boolea
     ['image', result.image_id],
     ['size', `${formatBytes(result.bytes)} (${result.bytes} bytes), of a disk of ${formatBytes(result.disk_bytes)}`],
     [result.os_hash_algo, result.os_hash_value],
-    ['identical', `yes: every byte, and ${result.files} files`],
+    ['identical', `yes: every byte that it holds, and all ${result.files} files; ${formatBytes(result.left_out_bytes)} of deleted data are not in it`],
     ['duration', `${result.duration_s.toFixed(1)} s`],
     ['downtime', `${result.downtime_s.toFixed(1)} s`],
     ['throughput', `${formatBytes(result.disk_bytes / result.duration_s)}/s of disk, ${formatBytes(result.bytes / result.duration_s)}/s of image`],

@@ -1,6 +1,5 @@
-import { createReadStream } from 'node:fs';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { Transform } from 'node:stream';
+import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OperationFailedError } from '../protocol/errors.ts';
 import { StallTimer } from './exchange.ts';
@@ -17,23 +16,33 @@ export interface UploadOptions {
   /** Milliseconds for the answer once all data has been sent. */
   answerTimeoutMs: number;
   onProgress?: (bytesSent: number) => void;
+  /** Who receives, for messages. */
+  receiver?: string;
 }
 
 /** How long `100 Continue` is waited for, as long as curl does: proxies may never send it. */
 const CONTINUE_WAIT_MS = 1_000;
-const READ_SIZE_BYTES = 256 * 1024;
 /** Characters of an answer that are kept. */
 const ANSWER_LIMIT = 64 * 1024;
 
+/** What is sent. */
+export interface UploadSource {
+  /** For messages: a file's path, for example. */
+  name: string;
+  /** Called once, when the data may go out. Destroyed on every path that ends early. */
+  open(): Readable;
+}
+
 /**
- * Sends the first `sizeBytes` of the file as the body of an opened request that carries `Expect: 100-continue`, so that
- * a refusal comes before any data. Resolves with the answer, whatever its status; the connection is gone afterwards.
- * @throws the error that broke the connection, or OperationFailedError for a stall, a stop, or a file that has become shorter.
+ * Sends `sizeBytes` as the body of an opened request that carries `Expect: 100-continue`, so that a refusal comes before any
+ * data. Resolves with the answer, whatever its status; the connection is gone afterwards.
+ * @throws the error that broke the connection, or OperationFailedError for a stall, a stop, or a source that ends early.
  */
-export async function sendFile(request: ClientRequest, path: string, sizeBytes: number, options: UploadOptions): Promise<Answer> {
+export async function sendData(request: ClientRequest, source: UploadSource, sizeBytes: number, options: UploadOptions): Promise<Answer> {
+  const { receiver = 'The image service' } = options;
   const answer = readAnswer(request);
   answer.catch(() => undefined); // raced below; the request may also fail after the race is over
-  const timer = new StallTimer(options.stallTimeoutMs, () => request.destroy(new OperationFailedError(`The image service has accepted no data for ${options.stallTimeoutMs / 1_000} s`, { stalled: true })));
+  const timer = new StallTimer(options.stallTimeoutMs, () => request.destroy(new OperationFailedError(`${receiver} has accepted no data for ${options.stallTimeoutMs / 1_000} s`, { stalled: true })));
   const stop = (): void => void request.destroy(new OperationFailedError('The upload was stopped on request', { stopped: true }, options.signal.reason));
   options.signal.addEventListener('abort', stop, { once: true });
   if (options.signal.aborted) stop();
@@ -49,11 +58,11 @@ export async function sendFile(request: ClientRequest, path: string, sizeBytes: 
   try {
     const refusal = await Promise.race([answer, mayContinue(request)]);
     if (refusal !== undefined) return refusal;
-    const sending = pipeline(createReadStream(path, { end: sizeBytes - 1, highWaterMark: READ_SIZE_BYTES }), meter, request);
+    const sending = pipeline(source.open(), meter, request);
     sending.catch(() => undefined); // its error is the request's, which `answer` rejects with
     const early = await Promise.race([answer, sending.then(() => undefined, () => answer)]);
     if (early !== undefined && (early.status >= 300 || bytesSent === sizeBytes)) return early;
-    if (bytesSent !== sizeBytes) throw new OperationFailedError(`Only ${bytesSent} of ${sizeBytes} bytes of ${path} have been sent: the file was cut, or the image service answered too early`, { path });
+    if (bytesSent !== sizeBytes) throw new OperationFailedError(`Only ${bytesSent} of ${sizeBytes} bytes of ${source.name} have been sent: it was cut, or ${receiver} answered too early`, { source: source.name });
     timer.restart(options.answerTimeoutMs);
     return await answer;
   } finally {

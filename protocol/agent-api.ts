@@ -3,6 +3,7 @@
  * and its agent speak it. Names are the wire's own (snake_case).
  */
 import { z } from 'zod';
+import { capturePredictionSchema, captureReportSchema, COMPRESSIONS, READ_ERROR_POLICIES, SNAPSHOT_METHODS } from './capture.ts';
 import { inventorySchema } from './inventory.ts';
 import type { JsonObject } from './json.ts';
 
@@ -70,6 +71,12 @@ export const streamImageParamsSchema = z.strictObject({
   /** PEM of the share's certificate; absent with plain http or a certificate of a public authority. */
   ca: z.string().optional(),
   disk_format: z.literal('qcow2').default('qcow2'),
+  method: z.enum(SNAPSHOT_METHODS).default('mount'),
+  full: z.boolean().default(false),
+  on_read_error: z.enum(READ_ERROR_POLICIES).default('fail'),
+  compression: z.enum(COMPRESSIONS).default('none'),
+  /** How often a stream is begun, the first time included. */
+  attempts: z.number().int().positive().default(3),
   /** Ironic's root device hints, already chosen between instance_info and properties; absent: the rule without hints. */
   root_device: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
   /** Capture a disk although it is part of something that spans other disks. */
@@ -93,11 +100,33 @@ export type CapturedDisk = z.infer<typeof capturedDiskSchema>;
 
 /** `command_result` of a RUNNING `stream_image`. `bytes_*` count the disk while converting, the image while uploading. */
 export const streamImageProgressSchema = z.object({
-  phase: z.enum(['preparing', 'mounting', 'converting', 'uploading', 'finishing']),
+  phase: z.enum(['preparing', 'mounting', 'converting', 'uploading', 'mapping', 'scanning', 'streaming', 'finishing']),
   bytes_done: z.number(),
   bytes_total: z.number(),
+  /** Once it is known what will be read and sent. */
+  prediction: capturePredictionSchema.optional(),
 });
 export type StreamImageProgress = z.infer<typeof streamImageProgressSchema>;
+
+/** `command_result` of `log.collect_system_logs`, as Ironic's agent answers: base64 of a gzip'ed tar of at most 2 MiB. */
+export const systemLogsResultSchema = z.object({ system_logs: z.base64() });
+export type SystemLogsResult = z.infer<typeof systemLogsResultSchema>;
+
+/** Numbers of firmware entries as efibootmgr(8) prints them; null: the variable does not exist. */
+export const bootOrderSchema = z.object({ boot_order: z.array(z.string()).nullable(), boot_next: z.string().nullable() });
+export type BootOrder = z.infer<typeof bootOrderSchema>;
+
+/** What a capture has found of UEFI's BootOrder and BootNext, and what the agent has put back. */
+export const bootEntriesReportSchema = z.object({
+  /** As the ramdisk found them. */
+  before: bootOrderSchema,
+  /** At the end of the capture, before anything was put back; null: they could not be read. */
+  after: bootOrderSchema.nullable(),
+  restored: z.array(z.enum(['BootOrder', 'BootNext'])),
+  /** Why they are not as before; null: they are. */
+  problem: z.string().nullable(),
+});
+export type BootEntriesReport = z.infer<typeof bootEntriesReportSchema>;
 
 export const streamImageResultSchema = z.object({
   image_name: z.string(),
@@ -108,6 +137,10 @@ export const streamImageResultSchema = z.object({
   disk: capturedDiskSchema,
   /** What else the machine has: for the image's manifest. */
   inventory: inventorySchema.optional(),
+  /** Of a machine with UEFI. */
+  boot_entries: bootEntriesReportSchema.optional(),
+  /** How it was captured; absent from agents of before. */
+  report: captureReportSchema.optional(),
   duration_s: z.number(),
 });
 export type StreamImageResult = z.infer<typeof streamImageResultSchema>;

@@ -23,11 +23,7 @@ export interface HttpClientOptions {
  * that each caller decides what a status means. Connections are not kept alive: peers here restart and sleep.
  */
 export function createHttpClient(options: HttpClientOptions): AxiosInstance {
-  const tls = {
-    ca: options.ca,
-    rejectUnauthorized: !options.insecure,
-    ...(options.pinned ? { checkServerIdentity: (host: string, shown: PeerCertificate) => (isAmong(options.ca ?? '', shown) ? undefined : checkServerIdentity(host, shown)) } : {}),
-  };
+  const tls = { rejectUnauthorized: !options.insecure, ...(options.pinned ? pinnedTls(options.ca ?? '') : { ca: options.ca }) };
   return axios.create({
     baseURL: options.baseURL,
     timeout: options.timeoutMs,
@@ -41,6 +37,12 @@ export function createHttpClient(options: HttpClientOptions): AxiosInstance {
     httpsAgent: new HttpsAgent({ keepAlive: false, ...tls }),
   });
 }
+
+/** Options of node:https with which a peer has to show the very certificate of this PEM, whatever its name, or one that the PEM's has signed. */
+export const pinnedTls = (pem: string): { ca: string; checkServerIdentity: (host: string, shown: PeerCertificate) => Error | undefined } => ({
+  ca: pem,
+  checkServerIdentity: (host, shown) => (isAmong(pem, shown) ? undefined : checkServerIdentity(host, shown)),
+});
 
 function isAmong(pem: string, shown: PeerCertificate): boolean {
   const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];

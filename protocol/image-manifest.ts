@@ -1,5 +1,6 @@
 /** What an image was made of: goes with it as the image property `metalshot_manifest` (JSON). */
 import { z } from 'zod';
+import { captureReportSchema } from './capture.ts';
 import { BOOT_MODES } from './inventory.ts';
 
 export const MANIFEST_PROPERTY = 'metalshot_manifest';
@@ -15,6 +16,11 @@ export const imageManifestSchema = z.object({
   /** Kernel drivers that the machine's disks and network cards need. */
   storage_drivers: z.array(z.string()),
   network_drivers: z.array(z.string()),
+  /** How the disk was captured, and its layout, part by part; absent from images of before. */
+  capture: captureReportSchema
+    .pick({ method: true, fallback_reason: true, parts: true, unreadable: true })
+    .extend({ /** Parts that the property has no room for. */ parts_omitted: z.number() })
+    .optional(),
   image: z.object({ size_bytes: z.number(), virtual_size_bytes: z.number(), os_hash_algo: z.string(), os_hash_value: z.string() }),
 });
 export type ImageManifest = z.infer<typeof imageManifestSchema>;

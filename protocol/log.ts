@@ -7,12 +7,17 @@ const SECRET_MEMBERS = ['password', 'agent_token', 'agentToken', 'token', 'autho
 
 /**
  * The one logger: JSON lines on `destination` (default: standard error), secrets replaced by `******`.
- * @param level pino's level names; `silent` for none.
+ * @param level pino's level names; `silent` for none. @param onLine gets each line as well.
  */
-export function createLogger(name: string, level = 'info', destination: number | string = 2): Logger {
+export function createLogger(name: string, level = 'info', destination: number | string = 2, onLine?: (line: string) => void): Logger {
   const paths = SECRET_MEMBERS.flatMap((member) => {
     const quoted = member.includes('-') ? `["${member}"]` : member;
     return [quoted, `*${member.includes('-') ? '' : '.'}${quoted}`, `*.*${member.includes('-') ? '' : '.'}${quoted}`];
   });
-  return pino({ name, level, redact: { paths, censor: '******' } }, pino.destination({ dest: destination, sync: true }));
+  const stream = pino.destination({ dest: destination, sync: true });
+  const write = (line: string): void => {
+    stream.write(line);
+    onLine?.(line);
+  };
+  return pino({ name, level, redact: { paths, censor: '******' } }, onLine ? { write } : stream);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { snapshotOptionsSchema, type CapturePrediction, type CaptureReport, type SnapshotOptions } from './capture.ts';
 
 export const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -21,10 +22,12 @@ export type Verb = keyof typeof VERB_EVENTS;
 /** Body of `PUT .../states/provision`; unknown arguments are refused. */
 export const provisionRequestSchema = z.strictObject({
   target: z.string(),
-  /** snapshot: UUID of the precreated image that receives the data; deploy and rebuild: UUID of the image to write, instead of `instance_info.image_source`. */
-  image_ref: z.unknown().optional(),
+  /** snapshot: UUID of the precreated image that receives the data, or a file:, https: or s3: URL; deploy and rebuild: UUID of the image to write, instead of `instance_info.image_source`. */
+  image_ref: z.unknown().optional().describe('snapshot: UUID of the precreated image that receives the data, or a place outside the image service (file:///DIRECTORY/NAME.qcow2, https://HOST/NAME.qcow2, s3://BUCKET/KEY.qcow2) that the configuration allows; deploy and rebuild: UUID of the image to write'),
   /** snapshot, deploy and rebuild: check everything that can be known beforehand, touch nothing. */
   dry_run: z.boolean().optional(),
+  /** snapshot: how the disk is captured. */
+  ...snapshotOptionsSchema.shape,
   /** deploy and rebuild: make the copy a machine of its own (machine-id, host name, SSH host keys, disk identifiers where safe). */
   generalize: z.union([z.boolean(), z.strictObject({ hostname: z.string() })]).optional(),
   configdrive: z.unknown().optional(),
@@ -64,6 +67,12 @@ export interface SnapshotView {
   /** From the first power-off request until power-on was confirmed with the server's own boot device set. */
   downtime_s: number | null;
   boot_back: 'pending' | 'done' | 'failed' | null;
+  /** What it is to be: what was asked for, and what follows from the node and the configuration. */
+  options: SnapshotOptions;
+  /** What the agent expected before it began; the actual figures stand above. */
+  prediction: CapturePrediction | null;
+  /** How the disk was captured, part by part. */
+  report: CaptureReport | null;
 }
 
 /** Phases of a snapshot, in order. Stored before each begins. */

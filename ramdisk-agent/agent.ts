@@ -1,76 +1,87 @@
-import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/log.ts';
 import { findLocalAddress } from './advertised-address.ts';
 import { AGENT_VERSION } from './agent-version.ts';
+import { BootMemory, identifyBoot } from './boot-memory.ts';
 import { defaultCacheSizeBytes } from './capture/cache-file-system.ts';
 import { CaptureWorkspace } from './capture/workspace.ts';
 import { provideCertificate } from './certificate.ts';
 import { CommandJournal } from './commands/command-journal.ts';
 import { CommandQueue } from './commands/command-queue.ts';
 import { CommandServer } from './commands/command-server.ts';
-import { ConductorApi } from './conductor-api.ts';
+import { ConductorContact } from './conductor-contact.ts';
 import type { AgentConfig } from './config.ts';
+import type { DeadMan } from './dead-man.ts';
 import { DeployWorkspace } from './deploy/deploy-workspace.ts';
 import type { BlockDevices } from './devices/block-device.ts';
 import { createExtensions } from './extensions/registry.ts';
-import type { Hardware } from './hardware/hardware.ts';
-import { Heartbeat } from './heartbeat.ts';
-import { registerAtConductor } from './lookup.ts';
+import { BootOrderKeeper } from './hardware/boot-order.ts';
+import { armDeadMan } from './leaving.ts';
+import type { Machine } from './machine.ts';
 import { RunDirectory } from './run-directory.ts';
+import type { Watchdog } from './watchdog.ts';
 
 const PORT_FILE = 'port';
 
-/** What the agent works on. */
-export interface Machine {
-  devices: BlockDevices;
-  hardware: Hardware;
-}
-
 /**
  * Runs the agent until `stopped` is aborted; then a running command is stopped and everything is released.
- * 1. remove what an earlier life left  2. serve the commands API  3. look up this machine's node  4. heartbeat.
+ * 1. dead-man timer and watchdog  2. remove what an earlier life left  3. serve the commands API  4. look up this machine's
+ * node, unless an earlier agent of this boot has  5. heartbeat.
  * @throws MetalshotError when it cannot work at all; everything is released then as well.
  */
-export async function runAgent(config: AgentConfig, { devices, hardware }: Machine, log: Logger, stopped: AbortSignal): Promise<void> {
+export async function runAgent(config: AgentConfig, machine: Machine, log: Logger, stopped: AbortSignal): Promise<void> {
   const runDirectory = new RunDirectory(config.run_directory);
+  const memory = new BootMemory(runDirectory, identifyBoot(config.boot_nonce));
+  let queue: CommandQueue | undefined;
+  let watchdog: Watchdog | null = null;
+  const deadMan = armDeadMan({ machine, memory, log, watchdog: () => watchdog, queue: () => queue });
+  try {
+    watchdog = await machine.openWatchdog();
+    await serve({ config, machine, runDirectory, memory, deadMan, log, stopped, onQueue: (made) => (queue = made) });
+  } finally {
+    deadMan?.stop();
+    watchdog?.close();
+  }
+}
+
+interface ServiceParts {
+  config: AgentConfig;
+  machine: Machine;
+  runDirectory: RunDirectory;
+  memory: BootMemory;
+  deadMan: DeadMan | null;
+  log: Logger;
+  stopped: AbortSignal;
+  onQueue(queue: CommandQueue): void;
+}
+
+async function serve({ config, machine, runDirectory, memory, deadMan, log, stopped, onQueue }: ServiceParts): Promise<void> {
+  const { devices, hardware } = machine;
   const workspace = new CaptureWorkspace(runDirectory);
   const deployWorkspace = new DeployWorkspace(runDirectory);
   const leftovers = [...(await workspace.clear()), ...(await recoverDisks(deployWorkspace, devices, log))];
   if (leftovers.length > 0) log.warn({ leftovers }, 'removed what an earlier agent had left');
+  const journal = new CommandJournal(runDirectory);
+  const bootOrder = await BootOrderKeeper.start(hardware, memory, log);
+  if (journal.lost.some((name) => name.startsWith('snapshot.'))) await bootOrder?.restore();
 
   const host = config.advertise_host ?? (await findLocalAddress(config.api_url));
   const certificate = await provideCertificate(runDirectory, host);
-  let agentToken: string | null = null;
-  let heartbeat: Heartbeat | undefined;
-  const extensions = createExtensions({ devices, hardware, workspace, deployWorkspace, cacheSizeBytes: () => config.cache_size_bytes ?? defaultCacheSizeBytes() });
-  const queue = new CommandQueue(extensions, new CommandJournal(runDirectory), log, () => heartbeat?.force());
-  const server = new CommandServer({ queue, certificate, token: () => agentToken, log });
+  const contact = new ConductorContact({ config, memory, deadMan, silenceTimeoutS: machine.deadMan?.limits.conductor_silence_timeout_s ?? null, log });
+  const secrets = (): string[] => [config.boot_nonce, config.agent_token, contact.token].filter((secret) => typeof secret === 'string');
+  const extensions = createExtensions({ devices, hardware, workspace, deployWorkspace, bootOrder, logs: { sources: machine.logSources, secrets }, cacheSizeBytes: () => config.cache_size_bytes ?? defaultCacheSizeBytes() });
+  const queue = new CommandQueue(extensions, journal, log, () => contact.force());
+  onQueue(queue);
+  const server = new CommandServer({ queue, certificate, token: () => contact.token, log });
   const port = await listen(server, config, runDirectory, log);
   try {
     const callbackUrl = `https://${isIPv6(host) ? `[${host}]` : host}:${config.advertise_port ?? port}`;
     log.info({ callbackUrl, listenPort: port, version: AGENT_VERSION }, 'agent is listening');
-    const api = new ConductorApi({ url: config.api_url, ca: config.ca_file === undefined ? undefined : readFileSync(config.ca_file, 'utf8'), insecure: config.insecure });
-    const registration = await registerAtConductor({
-      api,
-      runDirectory,
-      addresses: config.addresses,
-      nodeUuid: config.node_uuid,
-      bootToken: config.agent_token,
-      timeoutMs: config.lookup_timeout_s * 1_000,
-      signal: stopped,
-      log,
-    });
-    const { nodeUuid, heartbeatTimeoutS } = registration;
-    agentToken = registration.agentToken;
-    log.info({ node: nodeUuid, heartbeatTimeoutS }, 'lookup succeeded');
-    const facts = { callbackUrl, agentVersion: AGENT_VERSION, agentToken, certificate: certificate.certificate };
-    heartbeat = new Heartbeat({ timeoutS: heartbeatTimeoutS, log, send: (signal) => api.heartbeat(nodeUuid, facts, signal) });
-    heartbeat.start();
+    await contact.start({ callbackUrl, certificate: certificate.certificate }, stopped);
     await untilAborted(stopped);
   } finally {
-    await heartbeat?.stop();
+    await contact.stop();
     await queue.stopAll('the command was stopped because the agent is shutting down');
     await server.close();
   }

@@ -10,6 +10,7 @@ import {
 import { OperationFailedError } from '../protocol/errors.ts';
 import { createHttpClient, describeHttpFailure } from '../protocol/http-client.ts';
 import { formatMicroversion, MAX_VERSION_HEADER, VERSION_HEADER } from '../protocol/microversion.ts';
+import { BOOT_NONCE_HEADER } from '../protocol/ramdisk-boot.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 
@@ -19,6 +20,8 @@ export interface ConductorApiOptions {
   ca?: string;
   /** Trust any certificate: only ever by explicit configuration. */
   insecure: boolean;
+  /** Of this boot; brought to lookups only. */
+  bootNonce?: string;
 }
 
 const rootSchema = z.object({ default_version: z.object({ version: z.string() }).optional() });
@@ -38,17 +41,21 @@ export interface HeartbeatFacts {
 /** Lookup and heartbeat of the conductor's provisioning listener, at a version that both sides speak. */
 export class ConductorApi {
   readonly #client: AxiosInstance;
+  readonly #bootNonce: string | undefined;
   #microversion: number | null = null;
 
-  constructor({ url, ca, insecure }: ConductorApiOptions) {
+  constructor({ url, ca, insecure, bootNonce }: ConductorApiOptions) {
+    this.#bootNonce = bootNonce;
     this.#client = createHttpClient({ baseURL: url.replace(/\/+$/, ''), timeoutMs: REQUEST_TIMEOUT_MS, ca, pinned: ca !== undefined, insecure });
   }
 
   /** @throws OperationFailedError for every reply that is not a node of ours, and when there is no reply. */
   async lookup(addresses: readonly string[], nodeUuid: string | undefined, signal: AbortSignal): Promise<Lookup> {
     this.#microversion ??= await this.#negotiate(signal);
-    const reply = await this.#request({ method: 'GET', url: '/v1/lookup', params: { addresses: addresses.join(','), ...(nodeUuid === undefined ? {} : { node_uuid: nodeUuid }) } }, signal);
-    if (reply.status === 404) throw new OperationFailedError(`the conductor expects no ramdisk with the addresses ${addresses.join(', ')} (404): is there a port with one of them, and is its node being worked on?`);
+    const params = { addresses: addresses.join(','), ...(nodeUuid === undefined ? {} : { node_uuid: nodeUuid }) };
+    const headers: Record<string, string> = this.#bootNonce === undefined ? {} : { [BOOT_NONCE_HEADER]: this.#bootNonce };
+    const reply = await this.#request({ method: 'GET', url: '/v1/lookup', params, headers }, signal);
+    if (reply.status === 404) throw new OperationFailedError(`the conductor expects no ramdisk with the addresses ${addresses.join(', ')} (404): is there a port with one of them, is its node being worked on, and was this machine booted by what the conductor has handed out for this boot?`);
     if (reply.status !== 200) throw new OperationFailedError(`lookup: expected 200, found ${reply.status} ${describeBody(reply.data)}`);
     const parsed = lookupSchema.safeParse(reply.data);
     if (!parsed.success) throw new OperationFailedError(`lookup: the reply lacks what an agent needs: ${z.prettifyError(parsed.error)}`);
@@ -75,8 +82,8 @@ export class ConductorApi {
     return Math.min(minor, AGENT_VERIFY_CA_MICROVERSION);
   }
 
-  async #request(config: { method: string; url: string; params?: Record<string, string>; data?: unknown }, signal: AbortSignal): Promise<{ status: number; data: unknown; headers: Record<string, unknown> }> {
-    const headers = this.#microversion === null ? {} : { [VERSION_HEADER]: formatMicroversion(this.#microversion) };
+  async #request(config: { method: string; url: string; params?: Record<string, string>; headers?: Record<string, string>; data?: unknown }, signal: AbortSignal): Promise<{ status: number; data: unknown; headers: Record<string, unknown> }> {
+    const headers = { ...config.headers, ...(this.#microversion === null ? {} : { [VERSION_HEADER]: formatMicroversion(this.#microversion) }) };
     try {
       return await this.#client.request<unknown>({ ...config, headers, signal });
     } catch (error) {

@@ -3,23 +3,19 @@ import { z } from 'zod';
 import { HIDDEN_TOKEN } from '../protocol/agent-api.ts';
 import { messageOf, OperationFailedError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/log.ts';
+import type { BootMemory } from './boot-memory.ts';
 import type { ConductorApi } from './conductor-api.ts';
-import type { RunDirectory } from './run-directory.ts';
 
-const TOKEN_FILE = 'token.json';
+const REGISTRATION_FILE = 'registration.json';
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
-const tokenSchema = z.object({ node_uuid: z.string(), token: z.string() });
 
-export interface Registration {
-  nodeUuid: string;
-  heartbeatTimeoutS: number;
-  agentToken: string;
-}
+const registrationSchema = z.object({ nodeUuid: z.string(), heartbeatTimeoutS: z.number().positive(), agentToken: z.string() });
+export type Registration = z.infer<typeof registrationSchema>;
 
 export interface LookupOptions {
   api: ConductorApi;
-  runDirectory: RunDirectory;
+  memory: BootMemory;
   addresses: readonly string[];
   nodeUuid?: string;
   /** A token that the agent was booted with; otherwise the conductor gives it with the first lookup. */
@@ -28,6 +24,15 @@ export interface LookupOptions {
   firstPauseMs?: number;
   signal: AbortSignal;
   log: Logger;
+}
+
+/**
+ * What an earlier agent of this very boot was told, or null. The conductor answers one lookup in a boot: a second one is an
+ * alarm to it, so a restarted agent must not ask again.
+ */
+export function recallRegistration(memory: BootMemory, nodeUuid: string | undefined): Registration | null {
+  const registration = memory.read(REGISTRATION_FILE, registrationSchema);
+  return registration === null || (nodeUuid !== undefined && nodeUuid !== registration.nodeUuid) ? null : registration;
 }
 
 /**
@@ -53,22 +58,16 @@ export async function registerAtConductor(options: LookupOptions): Promise<Regis
   }
 }
 
-async function register({ api, runDirectory, addresses, nodeUuid, bootToken, signal }: LookupOptions): Promise<Registration> {
+async function register({ api, memory, addresses, nodeUuid, bootToken, signal }: LookupOptions): Promise<Registration> {
   const { node, config } = await api.lookup(addresses, nodeUuid, signal);
   const given = config.agent_token && config.agent_token !== HIDDEN_TOKEN ? config.agent_token : undefined;
-  const token = given ?? readToken(runDirectory, node.uuid) ?? bootToken;
-  if (token === undefined) {
-    throw new OperationFailedError(`the conductor has given the token of node ${node.uuid} to an earlier agent, and it is not in ${runDirectory.path}: the machine has to be booted into the ramdisk anew`);
+  const agentToken = given ?? bootToken;
+  if (agentToken === undefined) {
+    throw new OperationFailedError(`the conductor has given the token of node ${node.uuid} to an earlier agent, and nothing of this boot knows it: the machine has to be booted into the ramdisk anew`);
   }
-  runDirectory.write(TOKEN_FILE, JSON.stringify({ node_uuid: node.uuid, token }));
-  return { nodeUuid: node.uuid, heartbeatTimeoutS: config.heartbeat_timeout, agentToken: token };
-}
-
-/** A token is good for the node that it was given for, and no other. */
-function readToken(runDirectory: RunDirectory, nodeUuid: string): string | undefined {
-  const text = runDirectory.read(TOKEN_FILE);
-  const stored = text === null ? undefined : tokenSchema.parse(JSON.parse(text));
-  return stored?.node_uuid === nodeUuid ? stored.token : undefined;
+  const registration = { nodeUuid: node.uuid, heartbeatTimeoutS: config.heartbeat_timeout, agentToken };
+  memory.write(REGISTRATION_FILE, registration);
+  return registration;
 }
 
 /** Between half and one and a half of the pause, so that machines that boot together do not ask together. */

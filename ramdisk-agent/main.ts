@@ -2,12 +2,11 @@
 import { parseArgs } from 'node:util';
 import { messageOf } from '../protocol/errors.ts';
 import { createLogger } from '../protocol/log.ts';
-import { runAgent, type Machine } from './agent.ts';
+import { runAgent } from './agent.ts';
 import { readConfigFile, readKernelConfig, type AgentConfig } from './config.ts';
-import { ExplicitDevices } from './devices/explicit-devices.ts';
-import { ensureRamdisk, RamdiskDevices } from './devices/ramdisk-devices.ts';
-import { ConfiguredHardware, hardwareConfigSchema } from './hardware/configured-hardware.ts';
-import { RamdiskHardware } from './hardware/ramdisk-hardware.ts';
+import { LogMemory } from './logs/log-memory.ts';
+import { AGENT_LOG_LIMIT_BYTES, describeMachine } from './machine.ts';
+import { leaveUselessRamdisk } from './reboot.ts';
 
 const HELP = `metalshot ramdisk agent: captures and writes the disks of a machine that was booted for it
 
@@ -33,14 +32,29 @@ usage: main.js [--config FILE]
                  log_level         trace, debug, info (default), warn, error, fatal, silent
                  node_uuid         asks for this node only
                  agent_token       a token known beforehand (at least 32 characters)
+                 boot_nonce        brought to the lookup, which proves that this boot was prepared
+                 ramdisk           when the machine is booted from its own disk without being told:
+                                   conductor_silence_timeout_s (900): no lookup or heartbeat taken for so
+                                   long; idle_timeout_s (1800): no command under way for so long;
+                                   watchdog_timeout_s (120; 0: none): the agent itself hangs. Also when a
+                                   command does not end 60 s after its limits. With devices: default never
+                 reboot_command    with devices and ramdisk: program and arguments run for such a boot,
+                                   before the agent ends with 3
                  cache_size_bytes  memory for an image on its way; default: 90 % of what is available
   --help         this text
 
 Without --config, inside the Metalshot ramdisk only, the kernel's command line is read: ipa-api-url,
-ipa-listen-port, ipa-lookup-timeout, ipa-insecure, ipa-advertise-host, ipa-agent-token, BOOTIF.
+ipa-listen-port, ipa-lookup-timeout, ipa-insecure, ipa-advertise-host, ipa-agent-token, BOOTIF,
+metalshot-boot-nonce; and where they are, /etc/metalshot/ramdisk.json (the key ramdisk) and
+/etc/metalshot/conductor-ca.pem (ca_file).
 
-Ends with 0 after SIGTERM or SIGINT (a running command is stopped and cleaned up), with 1 on a fatal error.
+Ends with 0 after SIGTERM or SIGINT (a running command is stopped and cleaned up), with 1 on a fatal error,
+with 3 where a machine with devices is to be booted from its own disk.
 `;
+
+const STANDARD_ERROR = 2;
+/** Whatever hangs: a simulated machine that is to be booted ends its agent at once. */
+const REBOOT_EXIT_CODE = 3;
 
 /** The only reader of arguments; runs the agent until it is told to stop. */
 async function main(): Promise<void> {
@@ -49,9 +63,10 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const config = values.config === undefined ? readKernelConfig() : readConfigFile(values.config);
-  const machine = describeMachine(config);
-  const log = createLogger('ramdisk-agent', config.log_level);
+  const config = values.config === undefined ? await readBootedConfig() : readConfigFile(values.config);
+  const logMemory = new LogMemory(AGENT_LOG_LIMIT_BYTES);
+  const log = createLogger('ramdisk-agent', config.log_level, STANDARD_ERROR, (line) => logMemory.add(line));
+  const machine = describeMachine(config, log, logMemory, () => process.exit(REBOOT_EXIT_CODE));
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -67,14 +82,14 @@ async function main(): Promise<void> {
   log.info('agent has stopped');
 }
 
-/** The configured machine, or the one that we run on: that only in the ramdisk. */
-function describeMachine(config: AgentConfig): Machine {
-  if (config.devices) {
-    const hardware = config.hardware ?? hardwareConfigSchema.parse({});
-    return { devices: new ExplicitDevices(config.devices, hardware.disk_driver), hardware: new ConfiguredHardware(hardware, config.addresses) };
+/** A ramdisk whose agent cannot even read its configuration, start after start, has to be left as well. */
+async function readBootedConfig(): Promise<AgentConfig> {
+  try {
+    return readKernelConfig();
+  } catch (error) {
+    await leaveUselessRamdisk(createLogger('ramdisk-agent'), messageOf(error));
+    throw error;
   }
-  ensureRamdisk();
-  return { devices: new RamdiskDevices(), hardware: new RamdiskHardware() };
 }
 
 main().catch((error: unknown) => {

@@ -8,19 +8,26 @@ import { CommandFailure, runQuietly, say } from './quiet-command.mjs';
 const PACKAGES = {
   /** npm compiles sqlite3 with these where no ready-made binary can be fetched. */
   build: ['python3', 'make', 'g++'],
-  start: [],
-  demo: ['qemu-utils', 'davfs2', 'fdisk', 'e2fsprogs', 'util-linux', 'mount', 'procps'],
+  /** What the conductor runs: decompression, image formats, BMCs, DHCP and TFTP, ISOs. */
+  start: ['zstd', 'qemu-utils', 'util-linux', 'ipmitool', 'dnsmasq-base', 'iproute2', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin', 'xorriso', 'mtools'],
+  /** The ramdisk's own packages are fetched and unpacked, not installed: see ramdisk-agent/image/package-list.ts. */
+  ramdisk: ['apt', 'dpkg', 'ca-certificates'],
+  demo: ['qemu-utils', 'davfs2', 'fdisk', 'e2fsprogs', 'util-linux', 'mount', 'procps', 'zstd', 'partclone', 'xfsprogs'],
+  /** Virtual machines that boot over the network, their BMCs and firmware, and the disks that they boot from. */
+  vm: ['qemu-system-x86', 'ovmf', 'dnsmasq-base', 'iproute2', 'openipmi', 'ipmitool', 'ipxe', 'grub-pc-bin', 'grub-efi-amd64-bin', 'grub-common', 'xorriso', 'mtools', 'dosfstools', 'gdisk', 'busybox-static', 'cpio', 'zstd', 'gzip'],
   /** The real peers that tests talk to. */
   test: [
     ...['glance-api', 'glance-common', 'keystone', 'python3-ironicclient', 'python3-openstackclient', 'python3-glanceclient', 'python3-openstacksdk', 'python3-oslotest', 'python3-stestr', 'litmus', 'curl', 'strace'],
     // disks of all kinds, what agents change on them, and a machine that boots from them
-    ...['xfsprogs', 'dosfstools', 'mtools', 'gdisk', 'openssh-client', 'efibootmgr', 'grub-pc-bin', 'grub-common', 'qemu-system-x86'],
+    ...['xfsprogs', 'partclone', 'dosfstools', 'mtools', 'gdisk', 'openssh-client', 'efibootmgr', 'grub-pc-bin', 'grub-common', 'qemu-system-x86'],
+    // what a ramdisk is read back with
+    'cpio', 'zstd', 'busybox-static',
   ],
   /** What benchmarks compare with. */
-  bench: ['ironic-api', 'ironic-conductor', 'ironic-common'],
+  bench: ['ironic-api', 'ironic-conductor', 'ironic-common', 'glance-api', 'glance-common'],
 };
 /** Services that these packages would start at the next boot of the machine: tests start their own instances, on their own ports. */
-const SERVICES = { 'glance-api': 'glance-api.service', keystone: 'keystone.service', 'ironic-api': 'ironic-api.service', 'ironic-conductor': 'ironic-conductor.service' };
+const SERVICES = { 'glance-api': 'glance-api.service', keystone: 'keystone.service', 'ironic-api': 'ironic-api.service', 'ironic-conductor': 'ironic-conductor.service', openipmi: 'openipmi.service' };
 
 const APT_TIMEOUT_MS = 30 * 60_000;
 const LISTS_PATIENCE_MS = 5 * 60_000;
@@ -31,8 +38,8 @@ const POLICY_FILE = '/usr/sbin/policy-rc.d';
 const POLICY = '#!/bin/sh\n# Temporary, of the metalshot set-up: packages that it installs start no services.\nexit 101\n';
 
 export function packagesFor(purpose, { compiling }) {
-  const purposes = { start: ['start'], demo: ['start', 'demo'], test: ['start', 'demo', 'test'], bench: ['start', 'demo', 'bench'] }[purpose];
-  return [...(compiling ? ['build'] : []), ...purposes].flatMap((name) => PACKAGES[name]);
+  const purposes = { start: ['start'], ramdisk: ['start', 'ramdisk'], demo: ['demo'], vm: ['start', 'demo', 'ramdisk', 'vm'], test: ['start', 'demo', 'ramdisk', 'vm', 'test'], bench: ['start', 'demo', 'bench'] }[purpose];
+  return [...new Set([...(compiling ? ['build'] : []), ...purposes].flatMap((name) => PACKAGES[name]))];
 }
 
 /** Those that dpkg does not know as installed; all of them on a system without dpkg. */

@@ -7,12 +7,14 @@ const EXIT_GRACE_MS = 30_000;
 const LOOK_INTERVAL_MS = 500;
 
 /**
- * Runs a command of the project in a process group of its own with its output shown, until it ends, the deadline passes or
+ * Runs a program of the project by Node (or what `command` puts before Node) in a process group of its own with its output shown, until it ends, the deadline passes or
  * somebody stops it; then the whole group is gone. Resolves to a sentence about what went wrong, or undefined.
  */
-export function runShown(args, { root, env, deadlineAt, signal, reportFile }) {
+export function runShown(args, { root, env, deadlineAt, signal, reportFile, command = [] }) {
+  if (signal.aborted) return Promise.resolve('was not begun: stopped on request');
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+    const [program, ...programArgs] = [...command, process.execPath, ...args];
+    const child = spawn(program, programArgs, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
     let problem;
     let reportedAt;
     const kill = (why) => {

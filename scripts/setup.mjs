@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `setup.mjs [--for=start|demo|test|bench]`: provides what the purpose needs: Debian packages (as root), node packages, dist/.
+ * `setup.mjs [--for=start|ramdisk|demo|vm|test|bench]`: provides what the purpose needs: Debian packages (as root), node packages, dist/.
  * Runs before `npm ci`, so it uses nothing but Node itself. Silent when there is nothing to do.
  */
 import { existsSync, mkdirSync } from 'node:fs';
@@ -25,7 +25,7 @@ async function setUp(purpose) {
       if (!hasFreshBuild(ROOT)) await build(purpose);
     });
   }
-  if (purpose !== 'start' && !existsSync('/dev/fuse')) {
+  if (purpose !== 'start' && purpose !== 'ramdisk' && !existsSync('/dev/fuse')) {
     say('/dev/fuse is not there, so davfs2 cannot mount the share: load the module ("modprobe fuse"), or start the container with --device /dev/fuse --cap-add SYS_ADMIN.');
   }
 }
@@ -41,9 +41,9 @@ async function build(purpose) {
 
 function readPurpose(args) {
   const [argument = '--for=test', ...rest] = args;
-  const purpose = /^--for=(start|demo|test|bench)$/.exec(argument)?.[1];
+  const purpose = /^--for=(start|ramdisk|demo|vm|test|bench)$/.exec(argument)?.[1];
   if (purpose === undefined || rest.length > 0) {
-    say('usage: node scripts/setup.mjs [--for=start|demo|test|bench] (default: test, which includes start and demo)');
+    say('usage: node scripts/setup.mjs [--for=start|ramdisk|demo|vm|test|bench] (default: test, which includes all but bench)');
     process.exit(2);
   }
   return purpose;

@@ -27,11 +27,13 @@ export class BootLogFile {
   }
 
   follow(output: Readable): void {
-    output.on('data', (piece: Buffer) => {
-      if (this.#bytes > LIMIT_BYTES) return;
-      this.#bytes += piece.length;
-      this.#file.write(this.#bytes > LIMIT_BYTES ? '\n[the rest of this log was dropped]\n' : piece);
-    });
+    output.on('data', (piece: Buffer) => this.write(piece));
+  }
+
+  write(piece: Buffer | string): void {
+    if (this.#bytes > LIMIT_BYTES) return;
+    this.#bytes += piece.length;
+    this.#file.write(this.#bytes > LIMIT_BYTES ? '\n[the rest of this log was dropped]\n' : piece);
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Faults } from './faults.ts';
 
-export const BOOT_TARGETS = ['None', 'Pxe', 'Hdd'] as const;
+export const BOOT_TARGETS = ['None', 'Pxe', 'Hdd', 'Cd'] as const;
 export const OVERRIDE_ENABLED = ['Disabled', 'Once', 'Continuous'] as const;
 export const BOOT_MODES = ['UEFI', 'Legacy'] as const;
 export type BootTarget = Exclude<(typeof BOOT_TARGETS)[number], 'None'>;
@@ -28,9 +28,9 @@ export class BootOverride {
     if (this.enabled === 'Disabled') this.target = 'None';
   }
 
-  /** The target of a boot that begins now; `Once` is used up by it. */
-  takeForBoot(): BootTarget {
-    const target = this.enabled === 'Disabled' || this.target === 'None' ? 'Hdd' : this.target;
+  /** The target of a boot that begins now, without an override `otherwise`; `Once` is used up by it. */
+  takeForBoot(otherwise: BootTarget = 'Hdd'): BootTarget {
+    const target = this.enabled === 'Disabled' || this.target === 'None' ? otherwise : this.target;
     if (this.enabled === 'Once') {
       this.enabled = 'Disabled';
       this.target = 'None';

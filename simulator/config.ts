@@ -4,21 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { InvalidParameterError, messageOf } from '../protocol/errors.ts';
 import { BOOT_MODES } from '../protocol/inventory.ts';
+import { diskSchema, LONGEST_SERIAL, serialOf } from './disk-config.ts';
 import { faultsSchema } from './faults.ts';
+import { ipmiSchema } from './ipmi-config.ts';
+import { vmSchema } from './vm-config.ts';
 
 const GIB = 1024 ** 3;
 
-const diskSchema = z.strictObject({
-  path: z.string().min(1),
-  /** Default: `<machine id>-disk<N>`, N from 0 on; null: the disk has none. */
-  serial: z.string().min(1).nullable().optional(),
-  wwn: z.string().min(1).nullable().default(null),
-  model: z.string().min(1).nullable().default(null),
-  sector_size: z.union([z.literal(512), z.literal(4096)]).default(512),
-});
-export type DiskConfig = z.infer<typeof diskSchema>;
-
-const machineSchema = z.strictObject({
+const machineObject = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'expected letters, digits, "-" and "_"'),
   uuid: z.uuid().optional(),
   macs: z.array(z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/, 'expected a MAC address in lower case with colons')).min(1),
@@ -39,13 +32,31 @@ const machineSchema = z.strictObject({
   /** Memory of the machine: nine tenths of it bound what its ramdisk can hold. */
   memory_bytes: z.number().int().positive().default(2 * GIB),
   /** Goes into the agent's configuration as it is; what a machine knows by itself (addresses, disks, memory) is added. */
-  agent: z.looseObject({ api_url: z.url() }),
+  agent: z.looseObject({ api_url: z.url() }).optional(),
+  /** Makes it a virtual machine, which boots what its firmware finds: `agent`, `hardware` and `memory_bytes` are not for it. */
+  vm: vmSchema.optional(),
+  /** Puts an IPMI BMC in front of it, beside the Redfish service. */
+  ipmi: ipmiSchema.optional(),
   power: z.enum(['On', 'Off']).default('Off'),
   /** What the operating system on the disk takes to shut down, in milliseconds. */
   soft_off_ms: z.number().int().nonnegative().default(200),
   faults: faultsSchema.prefault({}),
 });
+const machineSchema = machineObject.superRefine((machine, context) => {
+  for (const [path, message] of hardwareProblems(machine)) context.addIssue({ code: 'custom', path: [...path], message });
+});
 export type MachineConfig = z.infer<typeof machineSchema>;
+
+/** What does not fit together: keys of simulated machines and of virtual ones. */
+function hardwareProblems({ id, macs, disks, agent, vm }: z.infer<typeof machineObject>): [path: (string | number)[], problem: string][] {
+  if (!vm) return agent ? [] : [[['agent'], 'required, unless the machine is a virtual one (vm)']];
+  const problems = disks.flatMap((disk, index): [(string | number)[], string][] => [
+    ...(disk.wwn === null && disk.model === null ? [] : [[['disks', index], "a virtual machine's disk has neither wwn nor model"] as [(string | number)[], string]]),
+    ...((serialOf(id, disk, index) ?? '').length <= LONGEST_SERIAL ? [] : [[['disks', index, 'serial'], `expected at most ${LONGEST_SERIAL} characters, found ${serialOf(id, disk, index)}`] as [(string | number)[], string]]),
+  ]);
+  if (vm.network && 'tap' in vm.network && macs.length > 1) problems.push([['vm', 'network', 'tap'], `one tap is for one network card, found ${macs.length} addresses`]);
+  return problems;
+}
 
 /** Every key of the simulator's configuration, with its default. */
 export const rackConfigSchema = z.strictObject({

@@ -1,3 +1,8 @@
+/** How the first process ends when the machine resets itself. */
+export const RESET_EXIT_CODE = 64;
+/** What a program on the machine runs to reset it: the first process is told, which elsewhere would harm nothing. */
+export const RESET_COMMAND: readonly string[] = ['kill', '-HUP', '1'];
+
 /**
  * The first process of a simulated machine's own PID and mount namespace, as a ramdisk's `/init` is: it makes what is the
  * machine's memory (gone at power-off), and starts the agent again whenever it dies. It is a shell because a shell reaps
@@ -10,6 +15,7 @@ run_directory=$1 memory_bytes=$2
 shift 2
 agent= stopping=
 trap 'stopping=yes; [ -z "$agent" ] || kill -TERM "$agent" 2>/dev/null || :' TERM
+trap 'exit ${RESET_EXIT_CODE}' HUP
 
 group=$(getent group davfs2 | cut -d: -f3)
 mkdir -p /run/mount.davfs /var/cache/davfs2

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { ConflictError, messageOf, OperationFailedError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/log.ts';
 import { BootOverride, type BootTarget } from './boot-override.ts';
 import type { MachineConfig } from './config.ts';
 import { faultsSchema, type FaultChange, type Faults } from './faults.ts';
-import { RamdiskBoot } from './ramdisk-boot.ts';
+import type { MachineHardware, RunningSystem, SystemEnd } from './machine-hardware.ts';
+import { SimulatedHardware } from './simulated-hardware.ts';
 import { Turns } from './turns.ts';
+import { VirtualHardware } from './virtual-hardware.ts';
+import { VirtualMedia } from './virtual-media.ts';
 
 export const RESET_TYPES = ['On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart', 'ForceRestart'] as const;
 export type ResetType = (typeof RESET_TYPES)[number];
@@ -19,33 +21,34 @@ export interface BootRecord {
   target: BootTarget;
   /** `hung`: powered on, nothing runs; `ended`: what ran ended by itself and left the machine on. */
   result: 'running' | 'hung' | 'ended' | 'off';
-  /** Console log of a ramdisk. */
+  /** What a ramdisk or a virtual machine wrote to its console. */
   log: string | null;
   error: string | null;
 }
 
 interface PoweredOn {
-  /** Aborted at power-off. */
-  off: AbortController;
-  target: BootTarget;
-  ramdisk: RamdiskBoot | null;
+  /** Null: powered on, and nothing could be run. */
+  system: RunningSystem | null;
   record: BootRecord;
+  /** A graceful restart was asked for: when the system has shut down, the machine boots again. */
+  restart: boolean;
 }
 
 const BOOT_LOG_LENGTH = 100;
-/** What a ramdisk gets to shut down before it is switched off. */
-const RAMDISK_SHUTDOWN_MS = 5_000;
 
-/** A server: power, a boot override, disks, and what it runs. Power actions take turns, as they do at a real BMC. */
+/** A server: power, a boot override, and hardware that runs something. Power actions take turns, as they do at a real BMC. */
 export class SimulatedMachine {
   readonly id: string;
   readonly uuid: string;
   readonly config: MachineConfig;
   readonly directory: string;
   readonly bootOverride = new BootOverride();
+  readonly virtualMedia = new VirtualMedia();
   faults: Faults;
   readonly bootLog: BootRecord[] = [];
-  readonly #agentCommand: readonly string[];
+  /** What it was asked for last. */
+  lastReset: ResetType | null = null;
+  readonly #hardware: MachineHardware;
   readonly #log: Logger;
   readonly #turns = new Turns();
   /** Present while powered on. */
@@ -58,17 +61,24 @@ export class SimulatedMachine {
     this.config = config;
     this.faults = faultsSchema.parse(config.faults);
     this.directory = join(options.runDirectory, config.id);
-    this.#agentCommand = options.agentCommand;
     this.#log = options.log.child({ machine: config.id });
+    this.#hardware = config.vm ? new VirtualHardware(this, config.vm) : new SimulatedHardware(this, options.agentCommand);
   }
 
   get powerState(): 'On' | 'Off' {
     return this.#powered ? 'On' : 'Off';
   }
 
+  /** Null when nothing runs, and for a virtual machine, whose console alone tells. */
   get runningFrom(): 'disk' | 'ramdisk' | null {
-    if (this.#powered?.record.result !== 'running') return null;
-    return this.#powered.target === 'Pxe' ? 'ramdisk' : 'disk';
+    return this.#powered?.record.result === 'running' ? (this.#powered.system?.runsFrom ?? null) : null;
+  }
+
+  /** Types a line on the serial console. @throws ConflictError when nothing that has one is running. */
+  typeLine(line: string): void {
+    const system = this.#powered?.system;
+    if (!system?.typeLine) throw new ConflictError(`${this.id} runs nothing with a serial console`);
+    system.typeLine(line);
   }
 
   setFaults(change: FaultChange): void {
@@ -94,6 +104,7 @@ export class SimulatedMachine {
    * @throws OperationFailedError or ConflictError as the machine's faults say.
    */
   async reset(type: ResetType): Promise<void> {
+    this.lastReset = type;
     this.#log.info({ reset: type, power: this.powerState }, 'reset');
     if (this.faults.strict_reset && ((type === 'On' && this.#powered) || ((type === 'ForceOff' || type === 'GracefulShutdown') && !this.#powered))) {
       throw new ConflictError(`The machine is already ${this.powerState}`);
@@ -134,39 +145,54 @@ export class SimulatedMachine {
 
   async #switchOn(): Promise<void> {
     if (this.#powered) return;
-    const target = this.bootOverride.takeForBoot();
+    const target = this.bootOverride.takeForBoot(this.#hardware.firstTarget);
     const record: BootRecord = { at: new Date().toISOString(), target, result: 'running', log: null, error: null };
-    const powered: PoweredOn = { off: new AbortController(), target, ramdisk: null, record };
+    const powered: PoweredOn = { system: null, record, restart: false };
     this.#boots += 1;
     this.bootLog.push(record);
     this.bootLog.splice(0, this.bootLog.length - BOOT_LOG_LENGTH);
-    this.#powered = powered;
-    if (target === 'Hdd') return;
-    if (this.faults.pxe_hangs) {
-      record.result = 'hung';
-      return;
-    }
+    if (target !== 'Hdd' && this.faults.pxe_hangs) record.result = 'hung';
+    else await this.#start(powered, target);
+    this.#powered = powered; // whoever sees the machine on also sees what it runs
+    if (powered.system) this.#follow(powered, powered.system);
+  }
+
+  async #start(powered: PoweredOn, target: BootTarget): Promise<void> {
+    const { record } = powered;
     try {
-      powered.ramdisk = await RamdiskBoot.start(this, this.#agentCommand, this.#boots);
-      record.log = powered.ramdisk.logPath;
-      void powered.ramdisk.ended.then(() => {
-        if (record.result === 'running') record.result = 'ended';
-      });
+      powered.system = await this.#hardware.start(target, this.#boots);
+      record.log = powered.system.logPath;
     } catch (error) {
       // Like a kernel that does not come up: the machine is on, nothing runs, and its log says why.
       record.result = 'hung';
       record.error = messageOf(error);
-      this.#log.error({ error: record.error }, 'the ramdisk did not start');
+      this.#log.error({ error: record.error }, 'nothing could be run');
     }
+  }
+
+  /** What runs may end by itself: it halts, switches the machine off, or resets it. */
+  #follow(powered: PoweredOn, system: RunningSystem): void {
+    const act = async (end: SystemEnd): Promise<void> => {
+      if (end === 'halted') {
+        if (powered.record.result === 'running') powered.record.result = 'ended';
+        return;
+      }
+      await this.#turns.take(async () => {
+        if (this.#powered !== powered) return; // it was switched off, which is what ended the system
+        await this.#switchOff();
+        if (powered.restart) await this.#powerOn();
+        else if (end === 'reset') await this.#switchOn();
+      });
+    };
+    void system.ended.then(act).catch((error: unknown) => this.#log.error({ error: messageOf(error) }, 'what followed the end of the system failed'));
   }
 
   async #switchOff(): Promise<void> {
     const powered = this.#powered;
     if (!powered) return;
     powered.record.result = 'off';
-    powered.off.abort();
     try {
-      await powered.ramdisk?.cutPower();
+      await powered.system?.cutPower();
     } finally {
       this.#powered = null;
     }
@@ -176,18 +202,9 @@ export class SimulatedMachine {
   #shutDown(restart: boolean): Promise<void> {
     const powered = this.#powered;
     if (!powered) return restart ? this.#turns.take(() => this.#powerOn()) : Promise.resolve();
-    if (this.faults.ignore_graceful_shutdown || this.runningFrom === null) return Promise.resolve();
-    void this.#shutDownPowered(powered, restart).catch((error: unknown) => this.#log.error({ error: messageOf(error) }, 'shutting down failed'));
+    if (this.faults.ignore_graceful_shutdown || powered.record.result !== 'running') return Promise.resolve();
+    powered.restart = restart;
+    void powered.system?.shutDown().catch((error: unknown) => this.#log.error({ error: messageOf(error) }, 'shutting down failed'));
     return Promise.resolve();
-  }
-
-  async #shutDownPowered(powered: PoweredOn, restart: boolean): Promise<void> {
-    if (powered.ramdisk) await powered.ramdisk.shutDown(RAMDISK_SHUTDOWN_MS);
-    else await pause(this.config.soft_off_ms, undefined, { signal: powered.off.signal }).catch(() => undefined); // switched off meanwhile
-    await this.#turns.take(async () => {
-      if (this.#powered !== powered) return;
-      await this.#switchOff();
-      if (restart) await this.#powerOn();
-    });
   }
 }

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { createLogger, type Logger } from '../protocol/log.ts';
 import { parseRackConfig, type RackConfig, type RackConfigInput } from './config.ts';
+import { IpmiBmc } from './ipmi-bmc.ts';
 import { SimulatedMachine } from './machine.ts';
 import { createRedfishService } from './redfish/service.ts';
 import { systemPath } from './redfish/system-resource.ts';
@@ -12,6 +14,8 @@ import { systemPath } from './redfish/system-resource.ts';
 export class SimulatedRack {
   readonly url: string;
   readonly machines: ReadonlyMap<string, SimulatedMachine>;
+  /** By machine, of those that have one. */
+  readonly ipmiBmcs = new Map<string, IpmiBmc>();
   readonly #config: RackConfig;
   readonly #server: Server;
   readonly #madeDirectory: boolean;
@@ -44,6 +48,7 @@ export class SimulatedRack {
     const rack = new SimulatedRack(config, machines, server, madeDirectory);
     try {
       for (const machine of machines.values()) await machine.start();
+      for (const machine of machines.values()) await rack.#startIpmi(machine, logger);
     } catch (error) {
       await rack.close();
       throw error;
@@ -59,8 +64,12 @@ export class SimulatedRack {
   }
 
   /** What the program prints when it is ready. */
-  describe(): { url: string; machines: { id: string; uuid: string; system: string; macs: string[] }[] } {
-    return { url: this.url, machines: [...this.machines.values()].map(({ id, uuid, config }) => ({ id, uuid, system: systemPath(id), macs: config.macs })) };
+  describe(): { url: string; machines: { id: string; uuid: string; system: string; macs: string[]; ipmi?: { address: string; port: number } }[] } {
+    const ipmi = (id: string): { ipmi?: { address: string; port: number } } => {
+      const bmc = this.ipmiBmcs.get(id);
+      return bmc ? { ipmi: { address: bmc.address, port: bmc.port } } : {};
+    };
+    return { url: this.url, machines: [...this.machines.values()].map(({ id, uuid, config }) => ({ id, uuid, system: systemPath(id), macs: config.macs, ...ipmi(id) })) };
   }
 
   /** Cuts the power of every machine and removes what was made for them; once. @throws AggregateError naming what could not be ended. */
@@ -68,14 +77,22 @@ export class SimulatedRack {
     return (this.#closed ??= this.#end());
   }
 
+  async #startIpmi({ id, config }: SimulatedMachine, log: Logger): Promise<void> {
+    if (!config.ipmi) return;
+    const { host, port, username, password, kg_key: kgKey } = config.ipmi;
+    const machine = { url: this.url, systemPath: systemPath(id), ...this.#config.redfish };
+    this.ipmiBmcs.set(id, await IpmiBmc.start({ directory: join(this.#config.run_directory, `${id}.ipmi`), machine, host, port, username, password, kgKey, log: log.child({ machine: id }) }));
+  }
+
   async #end(): Promise<void> {
+    const ipmiEnds = await Promise.allSettled([...this.ipmiBmcs.values()].map((bmc) => bmc.close()));
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();
     await closed;
     const keep = this.#config.keep_run_directory;
     const ends = await Promise.allSettled([...this.machines.values()].map((machine) => machine.close(keep)));
-    const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+    const errors = [...ipmiEnds, ...ends].flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
     if (errors.length > 0) throw new AggregateError(errors, `Not everything of the rack could be ended: ${errors.map(String).join('; ')}`);
     if (this.#madeDirectory && !keep) await rmdir(this.#config.run_directory);
   }

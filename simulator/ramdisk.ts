@@ -5,7 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { SYSTEM_PATH } from '../protocol/program.ts';
 import { OperationFailedError } from '../protocol/errors.ts';
 import type { BootLogFile } from './boot-log-file.ts';
-import { MACHINE_INIT } from './machine-init.ts';
+import type { SystemEnd } from './machine-hardware.ts';
+import { MACHINE_INIT, RESET_EXIT_CODE } from './machine-init.ts';
 
 const START_TIMEOUT_MS = 10_000;
 const KILL_TIMEOUT_MS = 20_000;
@@ -24,15 +25,19 @@ export interface RamdiskOptions {
  */
 export class Ramdisk {
   /** Resolves when every process of the machine is gone, whoever ended it. */
-  readonly ended: Promise<void>;
+  readonly ended: Promise<SystemEnd>;
   readonly #outer: ChildProcess;
   readonly #initPid: number;
   #running = true;
+  #shuttingDown = false;
 
   private constructor(outer: ChildProcess, initPid: number, closed: Promise<unknown>) {
     this.#outer = outer;
     this.#initPid = initPid;
-    this.ended = closed.then(() => void (this.#running = false));
+    this.ended = closed.then(() => {
+      this.#running = false;
+      return this.#endOf(outer.exitCode);
+    });
   }
 
   /** @throws OperationFailedError when the namespace cannot be made (not root, no unshare). */
@@ -51,6 +56,7 @@ export class Ramdisk {
 
   /** Asks the ramdisk to shut down; it is switched off when it has not within `graceMs`. */
   async shutDown(graceMs: number): Promise<void> {
+    this.#shuttingDown = true;
     this.#signal('SIGTERM');
     const patience = new AbortController();
     await Promise.race([this.ended, pause(graceMs, undefined, { signal: patience.signal }).catch(() => undefined)]);
@@ -66,6 +72,12 @@ export class Ramdisk {
     const outcome = await Promise.race([this.ended, late]);
     patience.abort();
     if (outcome === 'late') throw new OperationFailedError(`The simulated machine's processes did not end within ${KILL_TIMEOUT_MS / 1_000} s of SIGKILL (first process ${this.#initPid})`);
+  }
+
+  /** What ended the namespace's first process, which unshare hands on. */
+  #endOf(exitCode: number | null): SystemEnd {
+    if (exitCode === RESET_EXIT_CODE) return 'reset';
+    return this.#shuttingDown ? 'off' : 'halted';
   }
 
   #signal(signal: 'SIGTERM' | 'SIGKILL'): void {

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { NotFoundError, OperationFailedError, TemporarilyUnavailableError } from '../protocol/errors.ts';
 import { LockTable } from './lock-table.ts';
 import { InsufficientStorageError } from './refusals.ts';
@@ -19,9 +20,14 @@ export interface NewUpload {
   /** Null: chunked. */
   declaredBytes: number | null;
   idleTimeoutMs: number;
+  /** What comes is digested here; an image stream is by whoever proves it. */
+  isDigested?: boolean;
   /** Closes the connection. */
   cut(): void;
 }
+
+/** Where an image stream of this name and length goes; null: into a file of the spool. The writable commits at its end and leaves nothing when it is destroyed before. Asked again, with the reason, when the spool has no room. */
+export type ImageReceiver = (name: string, sizeBytes: number, spoolRefusal?: string) => Promise<Writable | null>;
 
 /** What is known of a name that exists: a complete file, or a name that exists by its lock alone. */
 export interface ShareEntry {
@@ -49,7 +55,12 @@ export class ShareDirectory {
   readonly #reserved: ReservedNames;
   #quotaBytes: number;
   readonly #sizes: Map<string, number>;
+  /** Of complete files that we have received, as long as we run. */
+  readonly #digests = new Map<string, string>();
   readonly #uploads = new Set<Upload>();
+  #receiver: ImageReceiver | null = null;
+  /** The stream that goes somewhere else than into a file, if one does. */
+  #relay: { receiver: Writable; cut: () => void; settled: Promise<unknown> } | null = null;
   #isClosed = false;
 
   private constructor(snapshotUuid: string, spool: Spool, quotaBytes: number, sizes: Map<string, number>) {
@@ -111,6 +122,7 @@ export class ShareDirectory {
     if ((await this.statFile(name)) === null) return;
     await rm(join(this.path, name), { force: true });
     this.#sizes.delete(name);
+    this.#digests.delete(name);
     await syncDirectory(this.path);
   }
 
@@ -129,6 +141,58 @@ export class ShareDirectory {
     }
   }
 
+  /** What was received as the file of this name has this digest. */
+  noteDigest(name: string, sha512: string): void {
+    if (this.#sizes.has(name)) this.#digests.set(name, sha512);
+  }
+
+  digestOf(name: string): string | undefined {
+    return this.#digests.get(name);
+  }
+
+  setReceiver(receiver: ImageReceiver | null): void {
+    this.#receiver = receiver;
+  }
+
+  /** Where an image stream goes: what the receiver says, or the spool. Same errors. */
+  async receiveImage(request: NewUpload & { declaredBytes: number }): Promise<Writable> {
+    const { name, declaredBytes } = request;
+    await this.#stopRelay('another stream came'); // an agent whose connection broke, which we have not noticed yet
+    const receiver = (await this.#receiver?.(name, declaredBytes)) ?? null;
+    if (receiver !== null) return this.#beginRelay(request, receiver);
+    try {
+      return await this.beginUpload(request);
+    } catch (error) {
+      const another = error instanceof InsufficientStorageError ? await this.#receiver?.(name, declaredBytes, error.message) : null;
+      if (!another) throw error;
+      return this.#beginRelay(request, another);
+    }
+  }
+
+  #beginRelay({ name, declaredBytes, cut }: NewUpload & { declaredBytes: number }, receiver: Writable): Writable {
+    try {
+      if (this.#isClosed) throw new NotFoundError();
+      this.#requireQuota(name, declaredBytes);
+    } catch (error) {
+      receiver.destroy();
+      this.#noteRefusal(error);
+      throw error;
+    }
+    this.#relay = { receiver, cut, settled: new Promise((resolve) => receiver.once('close', resolve)) };
+    return receiver;
+  }
+
+  async #stopRelay(reason: string): Promise<void> {
+    const relay = this.#relay;
+    if (relay === null) return;
+    if (!relay.receiver.closed) {
+      relay.cut();
+      relay.receiver.destroy(new OperationFailedError(`The stream was stopped: ${reason}`));
+    }
+    await relay.settled;
+    if (this.#relay === relay) this.#relay = null;
+  }
+
   /** Bytes of the upload that is farthest. */
   get bytesReceived(): number {
     return Math.max(0, ...[...this.#uploads].map((upload) => upload.writtenBytes));
@@ -139,7 +203,7 @@ export class ShareDirectory {
     this.#isClosed = true;
     const uploads = [...this.#uploads];
     for (const upload of uploads) upload.stop('the directory was closed');
-    await Promise.all(uploads.map((upload) => upload.settled));
+    await Promise.all([...uploads.map((upload) => upload.settled), this.#stopRelay('the directory was closed')]);
   }
 
   async remove(): Promise<void> {
@@ -152,7 +216,7 @@ export class ShareDirectory {
     await rm(join(spool.directory, snapshotUuid), { recursive: true, force: true });
   }
 
-  #addUpload({ name, declaredBytes, idleTimeoutMs, cut }: NewUpload): Upload {
+  #addUpload({ name, declaredBytes, idleTimeoutMs, isDigested = false, cut }: NewUpload): Upload {
     if (this.#isClosed) throw new NotFoundError();
     if (this.#uploads.size >= UPLOAD_LIMIT) throw new TemporarilyUnavailableError(`A snapshot's directory takes ${UPLOAD_LIMIT} uploads at once.`);
     this.#requireQuota(name, declaredBytes ?? 0);
@@ -171,8 +235,11 @@ export class ShareDirectory {
         if (declaredBytes === null) this.#requireQuota(name, 0);
       },
       requireRoom: () => this.#spool.requireRoom(0),
-      committed: (sizeBytes) => {
+      isDigested,
+      committed: (sizeBytes, sha512) => {
         this.#sizes.set(name, sizeBytes);
+        this.#digests.delete(name);
+        if (sha512 !== null) this.#digests.set(name, sha512);
         this.#reserved.remove(name);
         this.lastRefusal = null;
       },

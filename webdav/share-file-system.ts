@@ -70,6 +70,7 @@ export class ShareFileSystem extends webdav.FileSystem {
         name: nameOf(path),
         declaredBytes: declared === undefined ? null : Number(declared),
         idleTimeoutMs: this.#idleTimeoutMs,
+        isDigested: true,
         cut: () => request.destroy(),
       });
       noteBytes(response, () => upload.writtenBytes);

@@ -3,11 +3,13 @@ import type { Request, RequestHandler, Response } from 'express';
 import { InvalidParameterError, MetalshotError, MethodNotAllowedError, NotFoundError, TemporarilyUnavailableError, UnauthorizedError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/log.ts';
 import { noteBytes, noteSnapshot, recordAccess } from './access-log.ts';
+import { Bandwidth } from './bandwidth.ts';
 import { parseBasicCredentials } from './basic-credentials.ts';
+import { announcedImage, isLinkProbe, receiveImage, takeLinkProbe, type StreamedImage } from './image-stream.ts';
 import { limitLingering, sendEntry, sendError } from './reply.ts';
 import { admitRequest, requireServedMethod } from './request-admission.ts';
 import { ShareDirectories } from './share-directories.ts';
-import type { ShareDirectory } from './share-directory.ts';
+import type { ImageReceiver, ShareDirectory } from './share-directory.ts';
 import { isSnapshotUuid, parseSharePath } from './share-path.ts';
 import { Spool } from './spool.ts';
 import { createWebdavHandler, type WebdavHandler } from './webdav-handler.ts';
@@ -29,6 +31,9 @@ export interface ShareOptions {
   /** Bytes of the spool's file system that stay free. */
   reserveBytes: number;
   log: Logger;
+  /** Bytes a second that all image streams together, and those of one snapshot, may bring; absent: as many as come. */
+  maxBytesPerS?: number;
+  maxBytesPerSOfOne?: number;
   /** Milliseconds without a byte after which an upload is cut. Default: two minutes. */
   uploadIdleTimeoutMs?: number;
 }
@@ -48,6 +53,7 @@ export class Share {
   readonly #mountPath: string;
   readonly #spool: Spool;
   readonly #directories: ShareDirectories;
+  readonly #bandwidth: Bandwidth;
   readonly #webdav = new WeakMap<ShareDirectory, WebdavHandler>();
   #isClosed = false;
 
@@ -57,28 +63,32 @@ export class Share {
     this.#mountPath = new URL(options.publicUrl).pathname.replace(/\/+$/, '');
     this.#spool = new Spool(options.directory, options.reserveBytes);
     this.#directories = new ShareDirectories(this.#spool);
+    this.#bandwidth = new Bandwidth(options.maxBytesPerS, options.maxBytesPerSOfOne);
     this.handler = (request, response) => void this.#answer(request, response);
   }
 
   /**
    * Makes a snapshot's directory, or takes over the one that stands: complete files stay, halves go, the quota is the new one.
    * @param quotaBytes for the sum of its files.
+   * @param receiver where image streams go, until the directory is removed or the conductor starts anew; absent: onto the spool.
    * @returns the URL for the agent, and the certificate that it pins.
    */
-  async open(snapshotUuid: string, quotaBytes: number): Promise<{ url: string; ca: string | undefined }> {
+  async open(snapshotUuid: string, quotaBytes: number, receiver?: ImageReceiver): Promise<{ url: string; ca: string | undefined }> {
     requireUuid(snapshotUuid);
     if (!Number.isSafeInteger(quotaBytes) || quotaBytes < 0) throw new InvalidParameterError(`Expected a quota in whole bytes, found ${quotaBytes}.`);
     await this.#spool.make();
-    await this.#directories.make(snapshotUuid, quotaBytes);
+    (await this.#directories.make(snapshotUuid, quotaBytes)).setReceiver(receiver ?? null);
     return { url: `${this.#options.publicUrl.replace(/\/+$/, '')}/${snapshotUuid}/`, ca: this.#options.ca };
   }
 
-  /** The finished file of this name, or null. */
-  async received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number } | null> {
+  /** The finished file of this name, or null; with its digest unless it was received before our start. */
+  async received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number; sha512?: string } | null> {
     requireUuid(snapshotUuid);
     const directory = await this.#directories.find(snapshotUuid);
     const stats = await directory?.statFile(imageName);
-    return directory && stats ? { path: join(directory.path, imageName), sizeBytes: stats.size } : null;
+    if (!directory || !stats) return null;
+    const sha512 = directory.digestOf(imageName);
+    return { path: join(directory.path, imageName), sizeBytes: stats.size, ...(sha512 === undefined ? {} : { sha512 }) };
   }
 
   /** Bytes of the upload under way (of the farthest, if several). */
@@ -97,10 +107,10 @@ export class Share {
     await this.#directories.remove(snapshotUuid);
   }
 
-  /** Bytes that the spool's file system has free. */
+  /** Bytes that the spool's file system has free and that no upload under way was promised. */
   async freeBytes(): Promise<number> {
     await this.#spool.make();
-    return await this.#spool.freeBytes();
+    return await this.#spool.unpromisedBytes();
   }
 
   /** Removes the directories of snapshots that are neither known nor open (after a crash); returns their uuids. */
@@ -145,8 +155,30 @@ export class Share {
       return;
     }
     const admitted = await admitRequest(request, method, directory, target.name, this.#idleTimeoutMs);
+    if (method === 'PUT' && isLinkProbe(request)) {
+      await takeLinkProbe(request, response, this.#idleTimeoutMs, this.#bandwidth.bucketsOf(directory));
+      return;
+    }
+    const image = method === 'PUT' && target.name !== null ? announcedImage(request) : null;
+    if (image && target.name !== null) {
+      await this.#takeImage(request, response, directory, target.name, image);
+      return;
+    }
     if (admitted.body !== null) noteBytes(response, () => Number(request.headers['content-length'] ?? 0));
     this.#webdavOf(directory)(request, response, admitted);
+  }
+
+  /** An image that comes in one pass, into the snapshot's receiver if it has one, otherwise into a file of the spool. */
+  async #takeImage(request: Request, response: Response, directory: ShareDirectory, name: string, image: StreamedImage): Promise<void> {
+    let receivedBytes = 0;
+    noteBytes(response, () => receivedBytes);
+    const receiver = await directory.receiveImage({ name, declaredBytes: image.sizeBytes, idleTimeoutMs: this.#idleTimeoutMs, cut: () => request.destroy() });
+    await receiveImage(request, response, image, {
+      receiver,
+      buckets: this.#bandwidth.bucketsOf(directory),
+      onBytes: (bytes) => (receivedBytes = bytes),
+      onProven: (sha512) => directory.noteDigest(name, sha512),
+    });
   }
 
   #webdavOf(directory: ShareDirectory): WebdavHandler {

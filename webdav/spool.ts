@@ -26,6 +26,11 @@ export class Spool {
     return bavail * bsize;
   }
 
+  /** Bytes of them that nobody was promised; less than none where the file system has lost more than it was asked for. */
+  async unpromisedBytes(): Promise<number> {
+    return (await this.freeBytes()) - this.#promisedBytes;
+  }
+
   /** @throws InsufficientStorageError when `bytes` more would leave less than the reserve. */
   async requireRoom(bytes: number): Promise<void> {
     const freeBytes = await this.freeBytes();

@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { OperationFailedError } from '../protocol/errors.ts';
+import { IMAGE_HASH_ALGO } from '../protocol/image.ts';
 import { InsufficientStorageError } from './refusals.ts';
 import { syncDirectory } from './sync-directory.ts';
 
@@ -26,8 +27,10 @@ export interface UploadOptions {
   admit(): void;
   /** Called before the first byte and at every checkpoint. @throws InsufficientStorageError */
   requireRoom(): Promise<void>;
-  /** The file stands under its final name. */
-  committed(sizeBytes: number): void;
+  /** Whether what comes is digested. */
+  isDigested: boolean;
+  /** The file stands under its final name; its digest (hex) where it was made. */
+  committed(sizeBytes: number, sha512: string | null): void;
   /** The connection has to be closed: nobody reads from it any more. */
   cut(): void;
   /** Everything is let go of; called once on every path. */
@@ -49,6 +52,7 @@ export class Upload extends Writable {
   readonly #options: UploadOptions;
   readonly #temporary: string;
   readonly #idleTimer: NodeJS.Timeout;
+  readonly #digest = createHash(IMAGE_HASH_ALGO);
   #settle: () => void = () => undefined;
   #file: FileHandle | undefined;
   #syncedBytes = 0;
@@ -120,6 +124,7 @@ export class Upload extends Writable {
     this.#isWriting = true;
     this.writtenBytes += chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     this.#options.admit();
+    if (this.#options.isDigested) for (const chunk of chunks) this.#digest.update(chunk);
     await writeAll(this.#openFile, chunks);
     if (this.writtenBytes - this.#syncedBytes >= CHECKPOINT_BYTES) {
       await this.#openFile.datasync();
@@ -131,7 +136,7 @@ export class Upload extends Writable {
   }
 
   async #finish(): Promise<void> {
-    const { declaredBytes, directory, name } = this.#options;
+    const { declaredBytes, directory, name, isDigested } = this.#options;
     clearTimeout(this.#idleTimer);
     if (declaredBytes !== null && declaredBytes !== this.writtenBytes) {
       throw new OperationFailedError(`Upload of ${name}: ${declaredBytes} bytes were announced, ${this.writtenBytes} came`);
@@ -140,7 +145,7 @@ export class Upload extends Writable {
     const stats = await this.#openFile.stat();
     if (this.destroyed) throw new OperationFailedError(`Upload of ${name} was stopped`);
     await rename(this.#temporary, join(directory, name));
-    this.#options.committed(this.writtenBytes);
+    this.#options.committed(this.writtenBytes, isDigested ? this.#digest.digest('hex') : null);
     await syncDirectory(directory);
     this.stats = stats;
   }

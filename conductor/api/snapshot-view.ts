@@ -1,3 +1,4 @@
+import type { CapturePrediction, CaptureReport } from '../../protocol/capture.ts';
 import type { SnapshotView } from '../../protocol/provision.ts';
 import type { BootBack, SnapshotRow } from '../db/rows.ts';
 import { formatTime, formatTimeOrNull } from './timestamps.ts';
@@ -23,6 +24,9 @@ export function viewSnapshot(snapshot: SnapshotRow, bootBack: BootBack | null): 
     duration_s: secondsBetween(snapshot.startedAt, snapshot.finishedAt),
     downtime_s: secondsBetween(snapshot.poweredOffAt, snapshot.poweredOnAt),
     boot_back: bootBack,
+    options: snapshot.options,
+    prediction: snapshot.prediction as CapturePrediction | null,
+    report: (root?.report ?? null) as CaptureReport | null,
   };
 }
 

@@ -132,6 +132,12 @@ export class NodeStore {
     return taken === 1;
   }
 
+  /** Hands out the ramdisk of a boot: from `armed` to `served`, by whoever is first; false for everybody else. */
+  async claimRamdiskBoot(id: number, bootNonceHash: string): Promise<boolean> {
+    const claimed = await this.#connection.run((manager) => updateRows(manager, NodeEntity, { id, ramdiskBoot: 'armed' }, { ramdiskBoot: 'served', bootNonceHash }));
+    return claimed === 1;
+  }
+
   /** The nodes with a power change under way. */
   withPowerTarget(): Promise<NodeRow[]> {
     return this.#connection.run((manager) => manager.find(NodeEntity, { where: { targetPowerState: Not(IsNull()) }, order: { id: 'ASC' } }));

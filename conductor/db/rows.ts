@@ -9,6 +9,7 @@ export type InterfaceKind = (typeof INTERFACE_KINDS)[number];
 
 export type PowerOffDue = 'none' | 'shutdown' | 'ramdisk';
 export type BootBack = 'pending' | 'done' | 'failed';
+export type RamdiskBoot = 'armed' | 'served';
 
 export interface NodeRow {
   id: number;
@@ -60,6 +61,12 @@ export interface NodeRow {
   powerOffDue: PowerOffDue;
   bootBackAttempts: number;
   bootBackNextAt: Date | null;
+  /** The next boot from the network gets the ramdisk, once (`armed`), or it has got it (`served`); null: it gets its own disk. */
+  ramdiskBoot: RamdiskBoot | null;
+  /** SHA-256 (hex) of the nonce that the ramdisk of this boot has to bring to its lookup; null: none is asked for. */
+  bootNonceHash: string | null;
+  /** What the BMC was set to boot from before we set anything else; null: not known, or restored. */
+  bootDeviceBefore: JsonObject | null;
 
   agentToken: string | null;
   agentUrl: string | null;
@@ -199,6 +206,10 @@ export interface SnapshotRow {
   finishedAt: Date | null;
   poweredOffAt: Date | null;
   poweredOnAt: Date | null;
+  /** What it was asked to be: protocol SnapshotOptions. */
+  options: JsonObject;
+  /** What the agent expected before it began: protocol CapturePrediction. */
+  prediction: JsonObject | null;
   disks: SnapshotDiskRow[];
 }
 
@@ -220,6 +231,10 @@ export interface SnapshotDiskRow {
   osHashValue: string | null;
   /** What was captured: protocol CapturedDisk. */
   device: JsonObject | null;
+  /** How it was captured: protocol CaptureReport. */
+  report: JsonObject | null;
+  /** Where its bytes went: onto the spool, or straight to the image service; null: none have come whole yet. */
+  receivedBy: 'spool' | 'relay' | null;
 }
 
 export interface HistoryRow {

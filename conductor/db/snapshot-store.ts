@@ -9,6 +9,8 @@ import type { SerialConnection } from './serial-connection.ts';
 export interface NewSnapshot {
   uuid: string;
   requestedBy: string;
+  /** Protocol SnapshotOptions; absent: nothing special was asked for. */
+  options?: JsonObject;
   /** Root disk first. */
   disks: { imageRef: string; imageName: string }[];
 }
@@ -18,8 +20,8 @@ export type SnapshotDiskPatch = Partial<Omit<SnapshotDiskRow, 'id' | 'snapshotId
 /** Adds a snapshot that begins, inside a transaction that is open. Its holders are held: the unique index refuses a second unfinished one. */
 export async function insertSnapshot(manager: EntityManager, nodeId: number, snapshot: NewSnapshot): Promise<SnapshotRow> {
   const now = new Date();
-  const { uuid, requestedBy } = snapshot;
-  await insertRow(manager, SnapshotEntity, { uuid, nodeId, requestedBy, phase: 'queue', status: 'unfinished', phaseStartedAt: now, startedAt: now });
+  const { uuid, requestedBy, options = {} } = snapshot;
+  await insertRow(manager, SnapshotEntity, { uuid, nodeId, requestedBy, options, phase: 'queue', status: 'unfinished', phaseStartedAt: now, startedAt: now });
   const { id } = await manager.findOneByOrFail(SnapshotEntity, { uuid });
   for (const [position, { imageRef, imageName }] of snapshot.disks.entries()) {
     await insertRow(manager, SnapshotDiskEntity, { snapshotId: id, position, imageRef, heldImageRef: imageRef.toLowerCase(), imageName, formatsSet: [] });

@@ -4,7 +4,7 @@ import type { Inventory } from '../../protocol/inventory.ts';
 import type { ImageManifest } from '../../protocol/image-manifest.ts';
 import type { OperationPhase } from '../../protocol/provision.ts';
 import type { NodeRow, OperationRow } from '../db/rows.ts';
-import type { AgentClient, Driver, DriverSet, DriverTask, Outcome } from './interfaces.ts';
+import type { AgentClient, Driver, DriverSet, DriverTask, Outcome, RamdiskControl, RamdiskField } from './interfaces.ts';
 
 /** What is to be written, as `instance_info` (or a request's `image_ref`) names it. */
 export interface ImageSource {
@@ -68,7 +68,7 @@ export interface DeployImages {
 }
 
 /** What the conductor does for a machine's ramdisk: a deployment, a rebuild or a cleaning, under way. */
-export interface OperationTask extends DriverTask {
+export interface OperationTask extends DriverTask, RamdiskControl {
   readonly operation: Readonly<OperationRow>;
   readonly drivers: DriverSet;
   readonly agent: AgentClient;
@@ -85,7 +85,7 @@ export interface OperationTask extends DriverTask {
 }
 export type OperationPatch = Partial<Pick<OperationRow, 'credentialHash' | 'commandId' | 'deadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'diskTouched' | 'device' | 'report'>>;
 export type OperationNodePatch = Partial<
-  Pick<NodeRow, 'bootBack' | 'powerOffDue' | 'powerStateBefore' | 'powerState' | 'targetPowerState' | 'bootBackAttempts' | 'bootBackNextAt' | 'agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt' | 'instanceInfo' | 'driverInternalInfo' | 'deployStep' | 'cleanStep'>
+  Pick<NodeRow, RamdiskField | 'targetPowerState' | 'instanceInfo' | 'driverInternalInfo' | 'deployStep' | 'cleanStep'>
 >;
 
 export interface OperationStep {
@@ -97,6 +97,8 @@ export interface OperationStep {
 export interface OperationLimits {
   softPowerOffTimeoutMs: number;
   powerTimeoutMs: number;
+  /** For one call of the network interface. */
+  networkTimeoutMs: number;
   fetchTimeoutMs: number;
   writeTimeoutMs: number;
   cleanTimeoutMs: number;

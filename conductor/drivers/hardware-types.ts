@@ -11,8 +11,8 @@ export type HardwareType = Readonly<Record<InterfaceKind, Readonly<InterfaceOffe
 const offer = (preferred: string, ...others: string[]): InterfaceOffer => ({ enabled: [preferred, ...others], default: preferred });
 
 /**
- * The hardware types, with the names and defaults that Ironic shows for them. Only power, management, boot, deploy and
- * snapshot do work; the other kinds are named so that clients of Ironic find every field that they expect.
+ * The hardware types, with the names and defaults that Ironic shows for them. Only power, management, boot, deploy,
+ * network and snapshot do work; the other kinds are named so that clients of Ironic find every field that they expect.
  */
 export const HARDWARE_TYPES: Readonly<Record<string, HardwareType>> = {
   'fake-hardware': {
@@ -30,14 +30,29 @@ export const HARDWARE_TYPES: Readonly<Record<string, HardwareType>> = {
     storage: offer('noop', 'fake'),
     vendor: offer('fake', 'no-vendor'),
   },
+  ipmi: {
+    bios: offer('no-bios'),
+    boot: offer('ipxe', 'fake'),
+    console: offer('no-console'),
+    deploy: offer('direct', 'fake'),
+    inspect: offer('no-inspect'),
+    management: offer('ipmitool'),
+    network: offer('noop', 'exec'),
+    power: offer('ipmitool'),
+    raid: offer('no-raid'),
+    rescue: offer('no-rescue'),
+    snapshot: offer('agent', 'no-snapshot'),
+    storage: offer('noop'),
+    vendor: offer('no-vendor'),
+  },
   redfish: {
     bios: offer('no-bios'),
-    boot: offer('fake'),
+    boot: offer('ipxe', 'redfish-virtual-media', 'fake'),
     console: offer('no-console'),
     deploy: offer('direct', 'fake'),
     inspect: offer('no-inspect'),
     management: offer('redfish'),
-    network: offer('noop'),
+    network: offer('noop', 'exec'),
     power: offer('redfish'),
     raid: offer('no-raid'),
     rescue: offer('no-rescue'),

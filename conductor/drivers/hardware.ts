@@ -1,14 +1,22 @@
 import { InvalidParameterError, NotFoundError, UnsupportedInterfaceError } from '../../protocol/errors.ts';
 import type { InterfaceKind, NodeRow } from '../db/rows.ts';
+import type { BootFiles } from './boot-files.ts';
 import { createFakeBoot } from './boot/fake.ts';
+import { createIpxeBoot } from './boot/ipxe.ts';
+import { createRedfishVirtualMediaBoot } from './boot/redfish-virtual-media.ts';
 import { createFakeDeploy } from './deploy/fake.ts';
 import type { DeployDriver } from './deployment.ts';
 import { createFakeMachines } from './fake-machines.ts';
 import { HARDWARE_TYPES, type HardwareType, type InterfaceOffer } from './hardware-types.ts';
 import type { DriverSet, SnapshotDriver } from './interfaces.ts';
+import { createIpmiBmcs, type IpmiOptions } from './ipmi-bmcs.ts';
 import { createFakeManagement } from './management/fake.ts';
+import { createIpmitoolManagement } from './management/ipmitool.ts';
 import { createRedfishManagement } from './management/redfish.ts';
+import { createExecNetwork, type NetworkCommand } from './network/exec.ts';
+import { createNoopNetwork } from './network/noop.ts';
 import { createFakePower } from './power/fake.ts';
+import { createIpmitoolPower } from './power/ipmitool.ts';
 import { createRedfishPower } from './power/redfish.ts';
 import { createRedfishSystems, type RedfishOptions } from './redfish-systems.ts';
 import { createFakeSnapshot } from './snapshot/fake.ts';
@@ -21,6 +29,11 @@ export interface HardwareServices {
   directDeploy: DeployDriver;
   /** Deadlines and pauses towards BMCs; the defaults suit real ones. */
   redfish?: Partial<RedfishOptions>;
+  ipmi?: Partial<IpmiOptions>;
+  /** What machines boot the ramdisk from; absent: this conductor serves none. */
+  bootFiles?: BootFiles;
+  /** The program that switches networks, for the network interface `exec`; absent: none. */
+  networkCommand?: NetworkCommand;
 }
 
 export interface HardwareRegistry {
@@ -51,7 +64,8 @@ export function createHardwareRegistry({ enabled, services }: { enabled: readonl
   }
   const types = new Map([...known].filter(([name]) => enabled.includes(name)));
   const systems = createRedfishSystems(services.redfish);
-  const implementations = createImplementations(systems, services);
+  const bmcs = createIpmiBmcs(services.ipmi);
+  const implementations = createImplementations(systems, bmcs, services);
 
   const existing = (name: string): HardwareType => {
     const type = types.get(name);
@@ -76,7 +90,7 @@ export function createHardwareRegistry({ enabled, services }: { enabled: readonl
         if (!implementation) throw new UnsupportedInterfaceError(`${kind} interface "${value}" is not available for hardware type ${node.driver}; enabled are ${type[kind].enabled.join(', ')}`, { kind, value, enabled: type[kind].enabled });
         return implementation;
       };
-      return { power: pick('power'), management: pick('management'), boot: pick('boot'), deploy: pick('deploy'), snapshot: pick('snapshot') };
+      return { power: pick('power'), management: pick('management'), boot: pick('boot'), deploy: pick('deploy'), network: pick('network'), snapshot: pick('snapshot') };
     },
 
     resolveInterfaces(hardwareType, requested, conductorGroup = '') {
@@ -101,13 +115,14 @@ export function createHardwareRegistry({ enabled, services }: { enabled: readonl
   };
 }
 
-function createImplementations(systems: ReturnType<typeof createRedfishSystems>, services: HardwareServices): Implementations {
+function createImplementations(systems: ReturnType<typeof createRedfishSystems>, bmcs: ReturnType<typeof createIpmiBmcs>, services: HardwareServices): Implementations {
   const machines = createFakeMachines();
   return {
-    power: { fake: createFakePower(machines), redfish: createRedfishPower(systems) },
-    management: { fake: createFakeManagement(machines), redfish: createRedfishManagement(systems) },
-    boot: { fake: createFakeBoot() },
+    power: { fake: createFakePower(machines), ipmitool: createIpmitoolPower(bmcs), redfish: createRedfishPower(systems) },
+    management: { fake: createFakeManagement(machines), ipmitool: createIpmitoolManagement(bmcs), redfish: createRedfishManagement(systems) },
+    boot: { fake: createFakeBoot(), ipxe: createIpxeBoot(services.bootFiles ?? null), 'redfish-virtual-media': createRedfishVirtualMediaBoot(systems, services.bootFiles ?? null) },
     deploy: { fake: createFakeDeploy(), direct: services.directDeploy },
+    network: { noop: createNoopNetwork(), exec: createExecNetwork(services.networkCommand ?? null) },
     snapshot: { 'no-snapshot': createNoSnapshot(), fake: createFakeSnapshot(), agent: services.agentSnapshot },
   };
 }

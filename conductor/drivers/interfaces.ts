@@ -2,6 +2,8 @@
  * The contracts of the drivers. A driver is given a task (a node under our lock and what may be used with it) and knows
  * neither API nor database. Every method may be called again after a crash: it looks before it acts.
  */
+import type { Readable, Writable } from 'node:stream';
+import type { SnapshotOptions } from '../../protocol/capture.ts';
 import type { Inventory } from '../../protocol/inventory.ts';
 import type { Logger } from '../../protocol/log.ts';
 import type { PowerState, SnapshotPhase } from '../../protocol/provision.ts';
@@ -53,9 +55,30 @@ export interface ManagementDriver extends Driver {
 }
 
 export interface BootDriver extends Driver {
-  /** Everything that a network boot into the ramdisk needs on our side; power and boot device are the workflow's. */
-  prepareRamdisk(task: DriverTask): Promise<void>;
+  /** What a machine boots from when it is to boot the ramdisk. */
+  readonly ramdiskDevice: BootDevice;
+  /** Asks the BMC, while the server still runs, whether the ramdisk can be booted; nothing is changed. @throws MetalshotError with the reason. */
+  probe?(task: DriverTask): Promise<void>;
+  /**
+   * Everything that a boot into the ramdisk needs on our side, while the machine is off; power and boot device are the
+   * workflow's. What it returns is stored before the machine is powered on.
+   */
+  prepareRamdisk(task: DriverTask): Promise<PreparedBoot>;
+  /** The machine is off, or about to be. Nothing prepared: fine. */
   cleanUpRamdisk(task: DriverTask): Promise<void>;
+}
+/** How the boot into the ramdisk that was prepared is recognized. */
+export type PreparedBoot = Pick<NodeRow, 'ramdiskBoot' | 'bootNonceHash'>;
+
+/**
+ * The networks that a machine is connected to, in Ironic's order: into the ramdisk `unconfigureTenantNetworks`,
+ * `addProvisioningNetwork`, with the machine off; back `removeProvisioningNetwork`, `configureTenantNetworks`.
+ */
+export interface NetworkDriver extends Driver {
+  unconfigureTenantNetworks(task: DriverTask): Promise<void>;
+  addProvisioningNetwork(task: DriverTask): Promise<void>;
+  removeProvisioningNetwork(task: DriverTask): Promise<void>;
+  configureTenantNetworks(task: DriverTask): Promise<void>;
 }
 
 export type Outcome = 'done' | 'wait';
@@ -69,6 +92,10 @@ export interface SnapshotDriver extends Driver {
    * that throws (MetalshotError, 400 or 503), a dry run tells all.
    */
   requestChecks(task: DriverTask, request: SnapshotRequest): Readonly<Record<string, () => Promise<void>>>;
+  /** What the snapshot will be, of what was asked for, what the node says and what is set up; absent: as asked for. @throws InvalidParameterError */
+  effectiveOptions?(task: DriverTask, requested: SnapshotOptions): SnapshotOptions;
+  /** The conductor is back while the agent streams: opens what the agent sends to. */
+  takeUp?(task: SnapshotTask): Promise<void>;
   /** Takes the server into the ramdisk. */
   snapshot(task: SnapshotTask): Promise<Outcome>;
   /** Goes on from the stored phase: the ramdisk is alive, or the agent's command has ended. */
@@ -84,6 +111,8 @@ export interface SnapshotDriver extends Driver {
 
 export interface SnapshotRequest {
   imageRef: string;
+  /** How the disk is captured, as far as it was asked for. */
+  options?: SnapshotOptions;
   /** Of the caller, who must own the holder; null: the project in which we are with the image service must. */
   projectId: string | null;
   /** The holder may be anybody's: an administrator asks, or the owner was checked before. */
@@ -91,7 +120,7 @@ export interface SnapshotRequest {
 }
 
 /** A driver task with a snapshot under way and the parts that only a snapshot needs. */
-export interface SnapshotTask extends DriverTask {
+export interface SnapshotTask extends DriverTask, RamdiskControl {
   readonly snapshot: Readonly<SnapshotRow>;
   readonly drivers: DriverSet;
   readonly share: SnapshotShare;
@@ -100,18 +129,38 @@ export interface SnapshotTask extends DriverTask {
   readonly limits: SnapshotLimits;
   /** Runs phases in order; stores each one's name before it begins, gives it a deadline, and stops at the first that waits. */
   runPhases(phases: readonly Phase[]): Promise<Outcome>;
-  saveSnapshot(patch: Partial<Pick<SnapshotRow, 'commandId' | 'credentialHash' | 'captureDeadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'poweredOffAt' | 'poweredOnAt'>>): Promise<void>;
-  saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet'>>): Promise<void>;
-  saveNode(patch: Partial<Pick<NodeRow, 'bootBack' | 'powerOffDue' | 'powerStateBefore' | 'powerState' | 'targetPowerState' | 'bootBackAttempts' | 'bootBackNextAt' | 'agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt'>>): Promise<void>;
+  saveSnapshot(patch: Partial<Pick<SnapshotRow, 'commandId' | 'credentialHash' | 'captureDeadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'poweredOffAt' | 'poweredOnAt' | 'prediction'>>): Promise<void>;
+  saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet' | 'report' | 'receivedBy'>>): Promise<void>;
+  saveNode(patch: Partial<Pick<NodeRow, RamdiskField | 'targetPowerState'>>): Promise<void>;
   /** What the ramdisk found in the machine. */
   saveInventory(inventory: Inventory): Promise<void>;
   /** What the ramdisk last found in the machine; null when it never looked. */
   inventory(): Promise<Inventory | null>;
-  /** Adds a line to the node's history that tells of trouble which fails nothing. */
-  noteEvent(event: string): Promise<void>;
   /** Brings the server back to its own disk, or leaves it off when it was off before; sets bootBack to `done`. */
   bootBack(): Promise<void>;
 }
+
+/**
+ * What runs on a machine that was powered on to boot the ramdisk: the agent `answers`; or it does not, but was heard of too
+ * shortly ago for anything else to run there (`silent`); or the machine may have gone back to its own disk by itself.
+ */
+export type RamdiskPresence = 'answers' | 'silent' | 'perhaps gone';
+
+/** What the workflow does for whoever ends a ramdisk. */
+export interface RamdiskControl {
+  /** Asks the agent. Never fails. */
+  ramdiskPresence(): Promise<RamdiskPresence>;
+  /** Fetches the logs of a ramdisk that answers, where they are to be kept. Takes seconds at most and never fails. */
+  keepRamdiskLogs(): Promise<void>;
+  /** Adds a line to the node's history that tells of trouble which fails nothing. */
+  noteEvent(event: string): Promise<void>;
+}
+
+/** What of a node's row changes when its machine is taken into the ramdisk and back. */
+export type RamdiskField =
+  | ('bootBack' | 'bootBackAttempts' | 'bootBackNextAt' | 'powerStateBefore' | 'powerOffDue' | 'powerState')
+  | ('agentToken' | 'agentUrl' | 'agentVerifyCa' | 'agentLastHeartbeatAt')
+  | ('ramdiskBoot' | 'bootNonceHash' | 'bootDeviceBefore');
 
 export interface Phase {
   name: SnapshotPhase;
@@ -122,6 +171,8 @@ export interface Phase {
 export interface SnapshotLimits {
   softPowerOffTimeoutMs: number;
   powerTimeoutMs: number;
+  /** For one call of the network interface. */
+  networkTimeoutMs: number;
   captureTimeoutMs: number;
   stallTimeoutMs: number;
   uploadTimeoutMs: number;
@@ -138,26 +189,36 @@ export interface DriverSet {
   management: ManagementDriver;
   boot: BootDriver;
   deploy: DeployDriver;
+  network: NetworkDriver;
   snapshot: SnapshotDriver;
 }
+
+/**
+ * Where an image goes that comes as a stream, asked when its length is known; null: into a file of the spool. The writable
+ * commits at its end and leaves nothing when it is destroyed before. Asked again, with the reason, when the spool has no room.
+ */
+export type ImageReceiver = (imageName: string, sizeBytes: number, spoolRefusal?: string) => Promise<Writable | null>;
 
 /** The webdav room as a snapshot sees it. */
 export interface SnapshotShare {
   /** Makes the snapshot's directory; the URL is the agent's, without credentials. */
-  open(snapshotUuid: string, quotaBytes: number): Promise<{ url: string; ca: string | undefined }>;
-  /** Size of the finished file, or null when none has been received under this name. */
-  received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number } | null>;
+  open(snapshotUuid: string, quotaBytes: number, receiver?: ImageReceiver): Promise<{ url: string; ca: string | undefined }>;
+  /** Size of the finished file, or null when none has been received under this name; its digest where this process received it. */
+  received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number; sha512?: string } | null>;
   /** Why the share last refused an upload (quota, reserve, disk full), for a person; the agent's davfs2 hides it. Null: it refused none. */
   refusalOf(snapshotUuid: string): string | null;
   /** Bytes of uploads under way. */
   bytesReceived(snapshotUuid: string): number;
   /** Ends uploads under way and removes everything of the snapshot. Nothing there: fine. */
   remove(snapshotUuid: string): Promise<void>;
-  /** Bytes that the file system of the spool has free. */
+  /** Bytes that the file system of the spool has free and that no upload under way was promised. */
   freeBytes(): Promise<number>;
 }
 
-/** The image service as a snapshot sees it (Glance v2); implemented by image-service/client. */
+/**
+ * What receives images, as a snapshot sees it: the image service (Glance v2; image-service/client), and places outside it,
+ * named by a URL in place of the image's id (conductor/images/destinations). `deactivate` of such a place removes what we wrote.
+ */
 export interface ImageService {
   show(imageId: string, signal?: AbortSignal): Promise<Image | null>;
   /** Project of the service's own token; null without authentication. */
@@ -169,9 +230,15 @@ export interface ImageService {
   waitUntilQueued(imageId: string, timeoutMs: number, signal?: AbortSignal): Promise<Image>;
   /** Streams a file of known length. @throws MetalshotError; `data.retryable` tells whether another try makes sense. */
   uploadFile(imageId: string, path: string, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void }): Promise<void>;
+  /**
+   * Streams data of known length that come from somewhere else just now; destroyed before their end they leave the image without data.
+   * @param options answerTimeoutMs: for the answer once everything is sent, where it can not be waited for as long as is usual. @throws MetalshotError
+   */
+  uploadStream(imageId: string, data: Readable, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void; answerTimeoutMs?: number }): Promise<void>;
   /** Proves that the image is active and holds these data, by what the service computed itself. @throws OperationFailedError naming every difference. */
   verify(imageId: string, expected: { sizeBytes: number; osHashValue: string }, signal?: AbortSignal): Promise<void>;
-  deactivate(imageId: string, signal?: AbortSignal): Promise<void>;
+  /** @param isOurs of a place outside: what is there is known to be of our upload. */
+  deactivate(imageId: string, signal?: AbortSignal, isOurs?: boolean): Promise<void>;
 }
 
 /** The ramdisk agent's commands API; implemented by conductor/agent-client. */
@@ -183,6 +250,11 @@ export interface AgentClient {
   start(node: Readonly<NodeRow>, name: string, params: Record<string, unknown>, signal: AbortSignal): Promise<CommandReport>;
   /** Null: the agent does not know the command. */
   status(node: Readonly<NodeRow>, commandId: string, signal: AbortSignal): Promise<CommandReport | null>;
+  /**
+   * Runs a command that ends within the request's time limit, in one request that is not repeated.
+   * @throws OperationFailedError when it does not end well, or the agent does not answer.
+   */
+  execute(node: Readonly<NodeRow>, name: string, params: Record<string, unknown>, signal: AbortSignal): Promise<CommandReport>;
   /** Stops a running command; resolved when the agent has let go of disk and mount. Already ended or unknown: fine. */
   stop(node: Readonly<NodeRow>, commandId: string, signal: AbortSignal): Promise<void>;
 }

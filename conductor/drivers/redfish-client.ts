@@ -2,6 +2,7 @@ import { BmcError } from './bmc-error.ts';
 import type { RedfishAccess } from './redfish-access.ts';
 import { createRedfishExchange, type RedfishExchange, type RedfishOptions, type RedfishReply, type RedfishRequest } from './redfish-exchange.ts';
 import { loginRefused, RedfishLogin } from './redfish-login.ts';
+import { awaitTask, lookAtTask, monitorOf } from './redfish-task.ts';
 import type { RequestQueue } from './request-queue.ts';
 
 /** A conductor that stops does not wait longer for a BMC to end a session. */
@@ -29,14 +30,23 @@ export class RedfishClient {
     return this.#request({ method: 'GET', path, signal }, true);
   }
 
-  /** @param etag sent as If-Match when known. @throws BmcError; status 412: the resource is no longer the one that was read. */
-  patch(path: string, body: unknown, etag: string | null, signal: AbortSignal): Promise<RedfishReply> {
-    return this.#request({ method: 'PATCH', path, body, headers: etag === null ? {} : { 'If-Match': etag }, signal }, true);
+  /**
+   * Returns when the BMC has done it, also where it only accepts it at first.
+   * @param etag sent as If-Match when known.
+   * @throws BmcError; status 412: the resource is no longer the one that was read.
+   */
+  patch(path: string, body: unknown, etag: string | null, signal: AbortSignal, { untilDone = true } = {}): Promise<RedfishReply> {
+    return this.#done(this.#request({ method: 'PATCH', path, body, headers: etag === null ? {} : { 'If-Match': etag }, signal }, true), untilDone, signal);
   }
 
-  /** Sent again only when the first one cannot have had an effect. @throws BmcError; `failure.mayHaveActed` tells whether the rest is open. */
-  post(path: string, body: unknown, signal: AbortSignal): Promise<RedfishReply> {
-    return this.#request({ method: 'POST', path, body, signal }, false);
+  /** The same; sent again only when the first one cannot have had an effect. @throws BmcError; `failure.mayHaveActed` tells whether the rest is open. */
+  post(path: string, body: unknown, signal: AbortSignal, { untilDone = true } = {}): Promise<RedfishReply> {
+    return this.#done(this.#request({ method: 'POST', path, body, signal }, false), untilDone, signal);
+  }
+
+  /** Looks at work that goes on after a request that was not awaited. @throws TaskFailedError when it has failed; BmcError. */
+  look(monitor: string, signal: AbortSignal): Promise<'under way' | 'done'> {
+    return lookAtTask(monitor, this.access.origin, (path) => this.get(path, signal));
   }
 
   /** Ends the session on the BMC. The client can still be used: it then makes a new one. */
@@ -44,6 +54,13 @@ export class RedfishClient {
     clearTimeout(this.#idleTimer);
     this.#endSession();
     await this.#ending;
+  }
+
+  async #done(request: Promise<RedfishReply>, untilDone: boolean, signal: AbortSignal): Promise<RedfishReply> {
+    const reply = await request;
+    const monitor = untilDone ? monitorOf(reply, this.access.origin) : null;
+    if (monitor !== null) await awaitTask(monitor, this.access.origin, this.options, (path) => this.get(path, signal), signal);
+    return reply;
   }
 
   async #request(request: RedfishRequest, evenIfActed: boolean): Promise<RedfishReply> {

@@ -18,11 +18,15 @@ export interface RedfishOptions {
   /** Pause between two looks at the power state, growing from the first to the maximum. */
   firstPollMs: number;
   maxPollMs: number;
+  /** For what a BMC has accepted and works on (a task). */
+  taskTimeoutMs: number;
+  /** After how long a BMC has to show what was changed. */
+  settleMs: number;
   /** A session that nobody needs for so long is ended. */
   sessionIdleMs: number;
 }
 
-export const REDFISH_DEFAULTS: RedfishOptions = { requestTimeoutMs: 30_000, attempts: 4, retryPauseMs: 500, maxRetryPauseMs: 10_000, firstPollMs: 100, maxPollMs: 2_000, sessionIdleMs: 30_000 };
+export const REDFISH_DEFAULTS: RedfishOptions = { requestTimeoutMs: 30_000, attempts: 4, retryPauseMs: 500, maxRetryPauseMs: 10_000, firstPollMs: 100, maxPollMs: 2_000, taskTimeoutMs: 120_000, settleMs: 10_000, sessionIdleMs: 30_000 };
 
 export interface RedfishRequest {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -81,7 +85,7 @@ export function createRedfishExchange(access: RedfishAccess, queue: RequestQueue
       const isObject = typeof response.data === 'object' && response.data !== null && !Array.isArray(response.data);
       const reply = { status, body: isObject ? (response.data as Record<string, unknown>) : {}, etag: headerOf(headers, 'etag'), location: headerOf(headers, 'location'), token: headerOf(headers, 'x-auth-token') };
       if (status < 300 || expected.includes(status)) {
-        if (request.method === 'GET' && status < 300 && !isObject) throw fail(request, `expected a JSON object, found ${JSON.stringify(headerOf(headers, 'content-type') ?? 'nothing')}; is this a Redfish service?`, { status, passing: false, mayHaveActed: false });
+        if (request.method === 'GET' && status === 200 && !isObject) throw fail(request, `expected a JSON object, found ${JSON.stringify(headerOf(headers, 'content-type') ?? 'nothing')}; is this a Redfish service?`, { status, passing: false, mayHaveActed: false });
         return reply;
       }
       if (status < 400) throw fail(request, `answered with a redirect (${status}) to ${reply.location ?? 'nowhere'}, which is not followed; set redfish_address to the BMC itself`, { status, passing: false, mayHaveActed: false });

@@ -9,6 +9,7 @@ import type { WorkflowParts } from './parts.ts';
 import { changeProvisionState } from './provision-state.ts';
 import { SnapshotSession } from './snapshot-session.ts';
 import { isAsSeen, isAtCommand, workUnderWay, type WorkUnderWay } from './work-under-way.ts';
+import { secondLookupOf } from './second-lookup.ts';
 import { carryOut, type Executors } from './work.ts';
 
 /**
@@ -55,6 +56,13 @@ export class Attendant {
     } finally {
       this.#overdue.delete(nodeId);
     }
+  }
+
+  /** Fails the work of a node of which a second machine has looked itself up: at once where it waits; work that is being carried out sees to it by itself. */
+  secondLookupNoticed(nodeId: number): void {
+    this.#parts.background.start(`fail node ${nodeId} for its second lookup`, async () => {
+      await this.failOverdue(nodeId, await workUnderWay(this.#parts, await this.#parts.db.nodes.get(nodeId)), secondLookupOf);
+    });
   }
 
   /** Lets a queued snapshot begin. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/log.ts';
@@ -10,6 +11,7 @@ export class BackgroundWork {
 
   constructor(log: Logger) {
     this.#log = log;
+    setMaxListeners(0, this.#stop.signal); // whatever runs or sleeps listens to it, and lets go when it ends
   }
 
   /** Aborted when the conductor stops. */

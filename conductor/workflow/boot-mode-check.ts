@@ -1,13 +1,14 @@
 import type { BootMode } from '../../protocol/inventory.ts';
 import type { PlanCheck } from '../../protocol/plan.ts';
+import { declaredBootMode } from '../drivers/boot-mode.ts';
 
 /**
  * Whether the image boots by the firmware mode that the machine is in. What the ramdisk saw when it last ran counts most;
  * the node's capability `boot_mode` (Ironic's way to say it) tells of a machine that was switched over since.
- * @param capabilities the node's `properties.capabilities`, in either of Ironic's forms.
+ * @param properties the node's, with its capabilities in either of Ironic's forms.
  */
-export function checkBootMode(needed: BootMode | null, seen: BootMode | null, capabilities: unknown): PlanCheck {
-  const declared = declaredMode(capabilities);
+export function checkBootMode(needed: BootMode | null, seen: BootMode | null, properties: Readonly<Record<string, unknown>>): PlanCheck {
+  const declared = declaredBootMode(properties);
   const found = seen ?? declared;
   const base = { name: 'boot_mode', expected: needed, found };
   if (needed === null) return { ...base, result: 'warn', message: 'The image does not say whether it boots by BIOS or UEFI; set its property hw_firmware_type to have it compared.' };
@@ -18,14 +19,3 @@ export function checkBootMode(needed: BootMode | null, seen: BootMode | null, ca
 }
 
 const NAMES: Readonly<Record<BootMode, string>> = { bios: 'BIOS', uefi: 'UEFI' };
-
-/** `"boot_mode:uefi,other:x"` or `{"boot_mode": "uefi"}`. */
-function declaredMode(capabilities: unknown): BootMode | null {
-  const value =
-    typeof capabilities === 'string'
-      ? capabilities.split(',').map((pair) => pair.trim().split(':')).find(([name]) => name === 'boot_mode')?.[1]
-      : typeof capabilities === 'object' && capabilities !== null && 'boot_mode' in capabilities
-        ? capabilities.boot_mode
-        : undefined;
-  return value === 'bios' || value === 'uefi' ? value : null;
-}

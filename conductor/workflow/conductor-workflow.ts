@@ -14,7 +14,8 @@ import { settleOperation } from './operation-workflow.ts';
 import type { WorkflowParts } from './parts.ts';
 import { changePower } from './power.ts';
 import { requestProvision, snapshotRequest } from './provision-request.ts';
-import { acceptHeartbeat, lookup } from './ramdisk.ts';
+import { acceptHeartbeat } from './ramdisk-heartbeat.ts';
+import { lookUp, type LookupAnswer, type LookupRequest } from './ramdisk-lookup.ts';
 import { recover } from './recovery.ts';
 import { continueSnapshot, settleSnapshot, startSnapshot } from './snapshot-workflow.ts';
 import { checkSnapshot, validateInterfaces } from './validation.ts';
@@ -98,12 +99,15 @@ export class ConductorWorkflow implements Workflow {
     return this.withLock(found.uuid, async (node) => this.#parts.hardware.driversFor(node).management.setBootDevice(await driverTask(this.#parts, node, MANAGEMENT_TIMEOUT_MS), device, persistent));
   }
 
-  lookup(addresses: readonly string[], nodeUuid: string | undefined): Promise<{ node: NodeRow; agentToken: string; heartbeatTimeoutS: number } | null> {
-    return lookup(this.#parts, addresses, nodeUuid);
+  async lookup(request: LookupRequest): Promise<LookupAnswer | null> {
+    const result = await lookUp(this.#parts, request);
+    if ('answer' in result) return result.answer;
+    if (result.refused === 'second') this.#attendant.secondLookupNoticed(result.nodeId);
+    return null;
   }
 
-  async heartbeat(nodeUuid: string, body: HeartbeatBody): Promise<void> {
-    const node = await acceptHeartbeat(this.#parts, nodeUuid, body);
+  async heartbeat(nodeUuid: string, body: HeartbeatBody, peer: string): Promise<void> {
+    const node = await acceptHeartbeat(this.#parts, nodeUuid, body, peer);
     this.#attendant.heartbeatArrived(node.id);
   }
 }

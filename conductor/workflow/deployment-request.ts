@@ -18,7 +18,7 @@ type DeploymentVerb = 'deploy' | 'rebuild';
 
 const REQUEST_CHECK_TIMEOUT_MS = 60_000;
 /** Kinds of interfaces that a deployment needs. */
-const NEEDED = ['power', 'management', 'boot', 'deploy'] as const;
+const NEEDED = ['power', 'management', 'boot', 'network', 'deploy'] as const;
 /** As protocol/deploy-commands.ts has it. */
 const HOST_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?$/;
 

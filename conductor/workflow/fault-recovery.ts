@@ -43,4 +43,5 @@ export class FaultRecovery {
   }
 }
 
-const isRecoverable = (node: NodeRow): boolean => node.reservation === null && node.targetPowerState === null && !hasTag(node.provisionState, 'lookup');
+/** A server that is still to be brought back is over its fault only when that has worked: see boot-back. */
+const isRecoverable = (node: NodeRow): boolean => node.reservation === null && node.targetPowerState === null && node.bootBack !== 'pending' && node.bootBack !== 'failed' && !hasTag(node.provisionState, 'lookup');

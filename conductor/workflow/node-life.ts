@@ -4,12 +4,15 @@ import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
 import type { NodeRow } from '../db/rows.ts';
 import type { CleanStep } from '../drivers/deployment.ts';
 import type { DriverSet, DriverTask, Outcome } from '../drivers/interfaces.ts';
-import { NO_AGENT } from '../drivers/ramdisk-phases.ts';
+import { restoreBootDevice, undoRamdiskBoot } from '../drivers/own-disk.ts';
+import { NO_RAMDISK } from '../drivers/ramdisk-task.ts';
 import { driverTask } from './driver-task.ts';
 import { carryOn, endOperation, unfinishedOperation } from './operation-workflow.ts';
 import { NOTHING_TO_BRING_BACK, withoutHalfWritten } from './outlook.ts';
 import type { WorkflowParts } from './parts.ts';
 import { endSnapshot } from './snapshot-workflow.ts';
+import { WayBackSession } from './way-back-session.ts';
+import { latestWork } from './work-under-way.ts';
 import type { Work } from './work.ts';
 
 /** A node is manageable when its BMC answers. */
@@ -26,7 +29,7 @@ export async function verify({ parts, node }: Work): Promise<ProvisionEvent> {
 export async function adopt({ parts, node }: Work): Promise<ProvisionEvent> {
   const drivers = parts.hardware.driversFor(node);
   const task = await driverTask(parts, node, parts.limits.powerTimeoutMs);
-  for (const driver of [drivers.power, drivers.management, drivers.boot]) await driver.validate(task);
+  for (const driver of [drivers.power, drivers.management, drivers.boot, drivers.network]) await driver.validate(task);
   await recordPowerState(parts, drivers, task);
   return { type: 'done' };
 }
@@ -41,7 +44,7 @@ async function recordPowerState(parts: WorkflowParts, { power }: DriverSet, task
 export async function clean(work: Work): Promise<ProvisionEvent> {
   const { parts, node, user } = work;
   const steps = manualSteps(node);
-  await parts.db.nodes.update(node.id, NO_AGENT);
+  await parts.db.nodes.update(node.id, NO_RAMDISK);
   if (steps === null && !(node.automatedClean ?? parts.automatedClean)) return cleaned('done', node);
   const operation = await parts.db.operations.create(node.id, { uuid: randomUUID(), kind: 'clean', requestedBy: user, image: null, generalize: null });
   return cleaned(await carryOn(work, operation, (session) => session.drivers.deploy.clean(session, steps)), node);
@@ -62,7 +65,7 @@ function manualSteps({ driverInternalInfo }: NodeRow): CleanStep[] | null {
 
 export async function deploy(work: Work): Promise<ProvisionEvent> {
   const operation = await unfinishedOperation(work.parts, work.node);
-  await work.parts.db.nodes.update(work.node.id, NO_AGENT);
+  await work.parts.db.nodes.update(work.node.id, NO_RAMDISK);
   return { type: await carryOn(work, operation, (session) => session.drivers.deploy.deploy(session)) };
 }
 
@@ -77,14 +80,16 @@ export async function tearDown({ parts, node }: Work): Promise<ProvisionEvent> {
     const leftBehind = await end(parts, node, 'The node was undeployed meanwhile');
     if (leftBehind !== null) parts.log.warn({ node: node.uuid, leftBehind }, 'work that an undeployment ended left something behind');
   }
-  await parts.db.nodes.update(node.id, NOTHING_TO_BRING_BACK);
-  const drivers = parts.hardware.driversFor(node);
-  const task = await driverTask(parts, node, 4 * parts.limits.powerTimeoutMs);
-  await drivers.deploy.tearDown(task);
-  await drivers.power.setPowerState(task, 'power off', parts.limits.powerTimeoutMs);
-  await drivers.boot.cleanUpRamdisk(task);
-  await drivers.management.setBootDevice(task, 'disk', false);
+  const session = await WayBackSession.open(parts, await parts.db.nodes.get(node.id), await latestWork(parts, node));
+  if (session.node.powerOffDue === 'ramdisk' && (await session.ramdiskPresence()) === 'answers') await session.keepRamdiskLogs();
+  await session.saveNode(NOTHING_TO_BRING_BACK);
+  const { deploy, network, power } = session.drivers;
+  await deploy.tearDown(session);
+  await power.setPowerState(session, 'power off', parts.limits.powerTimeoutMs);
+  await undoRamdiskBoot(session, { runsInstance: false });
+  await network.unconfigureTenantNetworks(session);
+  await restoreBootDevice(session);
   const { clean_steps: _, ...driverInternalInfo } = withoutHalfWritten((await parts.db.nodes.get(node.id)).driverInternalInfo);
-  await parts.db.nodes.update(node.id, { ...NO_AGENT, driverInternalInfo, powerState: 'power off', instanceInfo: {}, instanceUuid: null });
+  await parts.db.nodes.update(node.id, { ...NO_RAMDISK, bootDeviceBefore: null, driverInternalInfo, powerState: 'power off', instanceInfo: {}, instanceUuid: null });
   return { type: 'clean' };
 }

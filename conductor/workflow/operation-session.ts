@@ -6,6 +6,7 @@ import type { Outcome } from '../drivers/interfaces.ts';
 import type { NodeRow, OperationRow, PortRow } from '../db/rows.ts';
 import { machineOf, type KnownMachine } from './known-machine.ts';
 import type { WorkflowParts } from './parts.ts';
+import type { WorkUnderWay } from './work-under-way.ts';
 import { WorkSession } from './work-session.ts';
 
 /** A deployment, a rebuild or a cleaning under our hands: the task that the deploy driver is given. */
@@ -25,6 +26,10 @@ export class OperationSession extends WorkSession implements OperationTask {
 
   static async open(parts: WorkflowParts, node: NodeRow, operation: OperationRow): Promise<OperationSession> {
     return new OperationSession(parts, node, operation, await parts.db.ports.ofNode(node.id), await machineOf(parts, node));
+  }
+
+  protected get work(): WorkUnderWay {
+    return { kind: 'operation', row: this.#operation };
   }
 
   get operation(): Readonly<OperationRow> {

@@ -3,11 +3,12 @@ import type { OperationPhase } from '../../protocol/provision.ts';
 import type { NodePatch } from '../db/node-store.ts';
 import type { NodeRow, OperationRow } from '../db/rows.ts';
 import type { Outcome } from '../drivers/interfaces.ts';
-import { NO_AGENT } from '../drivers/ramdisk-phases.ts';
+import { NO_RAMDISK } from '../drivers/ramdisk-task.ts';
 import { addSentences, bringBack } from './boot-back.ts';
 import { OperationSession } from './operation-session.ts';
 import { NOTHING_TO_BRING_BACK, outlookOf, withoutHalfWritten, type Outlook } from './outlook.ts';
 import type { WorkflowParts } from './parts.ts';
+import { secondLookupOf } from './second-lookup.ts';
 import type { Work } from './work.ts';
 
 /** Phases in which a conductor that died left everything it needs to go on: the agent is at work, or has done it. In the others the operation fails. */
@@ -19,7 +20,7 @@ export async function carryOn({ parts, node }: Work, operation: OperationRow, st
   const outcome = await step(session);
   if (outcome === 'wait') return 'wait';
   const { driverInternalInfo } = await parts.db.nodes.get(node.id);
-  await parts.db.nodes.update(node.id, { ...NOTHING_TO_BRING_BACK, ...NO_AGENT, driverInternalInfo: withoutHalfWritten(driverInternalInfo) });
+  await parts.db.nodes.update(node.id, { ...NOTHING_TO_BRING_BACK, ...NO_RAMDISK, bootDeviceBefore: null, driverInternalInfo: withoutHalfWritten(driverInternalInfo) });
   await parts.db.operations.finish(operation.id, 'done', null);
   return 'done';
 }
@@ -35,7 +36,7 @@ export async function unfinishedOperation(parts: WorkflowParts, node: NodeRow): 
 export async function settleOperation({ parts, node }: Work): Promise<null> {
   await close(parts, node, node.lastError ?? 'the operation failed', (current, leftBehind, { says, patch }) => ({ ...patch, lastError: addSentences(current.lastError, leftBehind, says) }));
   await bringBack(parts, node.id);
-  await parts.db.nodes.update(node.id, NO_AGENT);
+  await parts.db.nodes.update(node.id, NO_RAMDISK);
   return null;
 }
 
@@ -59,6 +60,8 @@ async function close(parts: WorkflowParts, node: NodeRow, reason: string, patchO
   }
   const operation = (await parts.db.operations.unfinishedOf(node.id)) ?? unfinished; // the clean-up has learned from the agent
   const current = await parts.db.nodes.get(node.id);
-  await parts.db.operations.finish(operation.id, 'failed', reason, patchOf(current, leftBehind, outlookOf(operation, current)));
+  const believed = secondLookupOf(current) === null ? operation : { ...operation, report: null };
+  if (believed.report !== operation.report) await parts.db.operations.update(operation.id, { report: null });
+  await parts.db.operations.finish(operation.id, 'failed', reason, patchOf(current, leftBehind, outlookOf(believed, current)));
   return leftBehind;
 }

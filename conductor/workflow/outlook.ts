@@ -13,14 +13,16 @@ export interface Outlook {
   patch: Partial<Pick<NodeRow, 'bootBack' | 'powerStateBefore' | 'driverInternalInfo'>>;
   /** Whether nothing on the server is worth coming back to. */
   forgets: boolean;
+  /** Whether an instance is to run on it again, and needs its networks. */
+  runsInstance: boolean;
 }
 
 /** The same before the row is closed and after, as long as the server is not back: its boot-back may come much later. */
 export function outlookOf(operation: OperationRow, node: NodeRow): Outlook {
   const isDown = node.bootBack === 'pending' || node.bootBack === 'failed';
   const wasHalfWritten = node.driverInternalInfo[HALF_WRITTEN] === true;
-  const outlook = { says: null, saysWhenUp: null, patch: {}, forgets: false };
-  if (operation.kind === 'clean') return { ...outlook, forgets: true };
+  const outlook = { says: null, saysWhenUp: null, patch: {}, forgets: false, runsInstance: operation.kind === 'rebuild' };
+  if (operation.kind === 'clean') return { ...outlook, forgets: true, runsInstance: false };
   if (!isDown) return operation.image === null ? outlook : { ...outlook, says: wasHalfWritten ? 'The server was not touched; its disk holds a part of the image of an earlier attempt and is not bootable.' : 'The server was not touched.' };
   if (operation.report !== null) {
     return {
@@ -28,6 +30,7 @@ export function outlookOf(operation: OperationRow, node: NodeRow): Outlook {
       saysWhenUp: 'The server was booted from it meanwhile: deploy or rebuild again to have the node active.',
       patch: { bootBack: 'pending', powerStateBefore: 'power on', driverInternalInfo: withoutHalfWritten(node.driverInternalInfo) },
       forgets: false,
+      runsInstance: true,
     };
   }
   if (operation.diskTouched || wasHalfWritten) {
@@ -36,6 +39,7 @@ export function outlookOf(operation: OperationRow, node: NodeRow): Outlook {
       saysWhenUp: null,
       patch: { bootBack: 'pending', powerStateBefore: 'power off', driverInternalInfo: { ...node.driverInternalInfo, [HALF_WRITTEN]: true } },
       forgets: true,
+      runsInstance: false,
     };
   }
   return { ...outlook, says: 'The disk was not touched.', saysWhenUp: 'The server runs from it as before.' };

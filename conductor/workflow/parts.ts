@@ -4,6 +4,7 @@ import type { OperationLimits } from '../drivers/deployment.ts';
 import type { AgentClient, ImageService, SnapshotLimits, SnapshotShare } from '../drivers/interfaces.ts';
 import type { HardwareRegistry } from '../drivers/hardware.ts';
 import type { BackgroundWork } from './background-work.ts';
+import type { RamdiskLogs } from './ramdisk-logs.ts';
 
 /** Durations in milliseconds; see the configuration for their meaning. */
 export interface WorkflowTimes {
@@ -15,6 +16,8 @@ export interface WorkflowTimes {
   lockRetryIntervalMs: number;
   bootBackRetryMs: number;
   bootBackRetryMaxMs: number;
+  /** What a ramdisk needs at least to go back to the server's own system by itself: one that was heard of later is still there. */
+  ramdiskLeaveMs: number;
 }
 
 /** How a conductor looks after nodes that nobody has asked anything of. */
@@ -45,6 +48,9 @@ export interface WorkflowParts {
   /** Whether a node is cleaned on its way to `available`, where the node itself does not say. */
   readonly automatedClean: boolean;
   readonly maxConcurrentCaptures: number;
+  /** CIDR of networks in which agents may be reached although they call from elsewhere. */
+  readonly callbackNetworks: readonly string[];
+  readonly ramdiskLogs: RamdiskLogs;
   readonly background: BackgroundWork;
   readonly log: Logger;
 }

@@ -48,7 +48,7 @@ const virtualSizeOf = (image: ImageFacts): number | null => image.virtualSizeByt
 function checkImage(question: DeploymentQuestion, image: ImageFacts, target: TargetDisk | null): PlanCheck[] {
   const { node, inventory } = question;
   const { manifest } = image;
-  const checks = [checkDiskSize(image, target), ...checkMinDisk(image, target), checkBootMode(image.bootMode, inventory?.boot.current_boot_mode ?? null, node.properties['capabilities'])];
+  const checks = [checkDiskSize(image, target), ...checkMinDisk(image, target), checkBootMode(image.bootMode, inventory?.boot.current_boot_mode ?? null, node.properties)];
   if (manifest === null) return [...checks, NO_MANIFEST];
   return [...checks, checkSectorSize(manifest, target), ...checkDrivers(manifest, inventory, target), ...checkOrigin(manifest, target, question)];
 }

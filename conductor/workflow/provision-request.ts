@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { SNAPSHOT_OPTION_NAMES, type SnapshotOptions } from '../../protocol/capture.ts';
 import { ForbiddenError, InvalidParameterError, InvalidStateError, NodeLockedError, UnsupportedInterfaceError, messageOf } from '../../protocol/errors.ts';
-import { UUID_PATTERN, VERB_EVENTS, type ProvisionRequest, type Verb } from '../../protocol/provision.ts';
+import { isDestination, parseImageRef } from '../../protocol/image-ref.ts';
+import { VERB_EVENTS, type ProvisionRequest, type Verb } from '../../protocol/provision.ts';
 import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
 import { hasTransition } from '../../state-machine/provision-states.ts';
 import type { NodePatch } from '../db/node-store.ts';
@@ -8,7 +10,7 @@ import type { NewOperation } from '../db/operation-store.ts';
 import type { NodeRow } from '../db/rows.ts';
 import type { NewSnapshot } from '../db/snapshot-store.ts';
 import type { SnapshotRequest } from '../drivers/interfaces.ts';
-import { bootBack, noteFailedBootBack } from './boot-back.ts';
+import { bootBack, latestSnapshotWork, noteFailedBootBack } from './boot-back.ts';
 import { newDeployment } from './deployment-request.ts';
 import { driverTask } from './driver-task.ts';
 import { retryWhileLocked, takeLock } from './lock.ts';
@@ -119,23 +121,30 @@ async function checkArguments(parts: WorkflowParts, node: NodeRow, verb: Verb, r
   }
 }
 
-/** @throws InvalidParameterError unless `image_ref` is a UUID. */
+/** @throws InvalidParameterError unless `image_ref` is a UUID, or the URL of a place that the caller may have written to. */
 export function snapshotRequest(request: ProvisionRequest, caller: Caller): SnapshotRequest {
   const { image_ref: imageRef } = request;
-  if (imageRef === undefined || imageRef === null) throw new InvalidParameterError('image_ref: required with the target "snapshot": the UUID of the precreated image that receives the data.');
-  if (typeof imageRef !== 'string' || !UUID_PATTERN.test(imageRef)) throw new InvalidParameterError(`image_ref: expected the UUID of a precreated image, found ${JSON.stringify(imageRef)}.`);
-  return { imageRef: imageRef.toLowerCase(), projectId: caller.projectId, ...(caller.access === 'admin' && caller.scope !== undefined ? { anyOwner: true } : {}) };
+  if (imageRef === undefined || imageRef === null) throw new InvalidParameterError('image_ref: required with the target "snapshot": the UUID of the precreated image that receives the data, or a file, https or s3 URL.');
+  const { kind, ref } = parseImageRef(imageRef);
+  if (kind !== 'image' && caller.scope === 'project' && caller.access !== 'admin') throw new InvalidParameterError('image_ref: places outside the image service are for administrators: name an image of your project.');
+  return { imageRef: ref, options: snapshotOptionsOf(request), projectId: caller.projectId, ...(caller.access === 'admin' && caller.scope !== undefined ? { anyOwner: true } : {}) };
 }
 
+const snapshotOptionsOf = (request: ProvisionRequest): SnapshotOptions =>
+  Object.fromEntries(SNAPSHOT_OPTION_NAMES.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])));
+
 async function newSnapshot(parts: WorkflowParts, node: NodeRow, request: ProvisionRequest, caller: Caller): Promise<NewSnapshot> {
-  const { snapshot, power, management, boot } = parts.hardware.driversFor(node);
+  const { snapshot, power, management, boot, network } = parts.hardware.driversFor(node);
   if (snapshot.unsupported !== undefined) throw new UnsupportedInterfaceError(`Node ${node.uuid} can not be snapshotted: ${snapshot.unsupported}`, { interface: 'snapshot', value: snapshot.name });
   const checked = snapshotRequest(request, caller);
   const task = await driverTask(parts, node, REQUEST_CHECK_TIMEOUT_MS);
-  for (const driver of [power, management, boot]) await driver.validate(task);
+  for (const driver of [power, management, boot, network]) await driver.validate(task);
   for (const check of Object.values(snapshot.requestChecks(task, checked))) await check();
-  if (await parts.db.snapshots.holderInUse(checked.imageRef)) throw new InvalidParameterError(`Image ${checked.imageRef} is already the target of another unfinished snapshot; create another image to receive this one.`);
-  return { uuid: randomUUID(), requestedBy: caller.user, disks: [{ imageRef: checked.imageRef, imageName: `${checked.imageRef}-snapshot.qcow2` }] };
+  if (await parts.db.snapshots.holderInUse(checked.imageRef)) throw new InvalidParameterError(`Image ${checked.imageRef} is already the target of another unfinished snapshot; name another one to receive this one.`);
+  const options = snapshot.effectiveOptions?.(task, checked.options ?? {}) ?? checked.options ?? {};
+  const uuid = randomUUID();
+  const name = isDestination(checked.imageRef) ? uuid : checked.imageRef; // on the share, where a URL is no name
+  return { uuid, requestedBy: caller.user, options, disks: [{ imageRef: checked.imageRef, imageName: `${name}-snapshot.qcow2` }] };
 }
 
 /** `active` is reported only when the server runs as before: first the boot-back, in the background, then the transition. */
@@ -143,7 +152,7 @@ function abortAfterBootBack(parts: WorkflowParts, found: NodeRow, caller: Caller
   parts.background.start(`abort ${found.uuid}`, async () => {
     let node = await parts.db.nodes.get(found.id);
     try {
-      node = await bootBack(parts, node, await parts.db.snapshots.latestOf(node.id));
+      node = await bootBack(parts, node, await latestSnapshotWork(parts, node.id));
       await changeProvisionState(parts, node, { type: 'abort', bootedBack: true }, { user: caller.user, lock: 'held', patch: { lastError: null } });
     } catch (error) {
       parts.log.error({ node: node.uuid, error: messageOf(error) }, 'abort could not bring the server back');

@@ -1,3 +1,4 @@
+import { messageOf } from '../../protocol/errors.ts';
 import type { Intention } from '../../state-machine/provision-machine.ts';
 import { hasTag, statesWith } from '../../state-machine/provision-states.ts';
 import type { NodeRow, OperationRow, SnapshotRow } from '../db/rows.ts';
@@ -6,6 +7,7 @@ import { abandonPowerChanges } from './interrupted-power.ts';
 import { takeFreeLock } from './lock.ts';
 import { RESUMABLE_OPERATION_PHASES, endOperation } from './operation-workflow.ts';
 import type { WorkflowParts } from './parts.ts';
+import { SnapshotSession } from './snapshot-session.ts';
 import { changeProvisionState } from './provision-state.ts';
 import { RESUMABLE_PHASES, endSnapshot } from './snapshot-workflow.ts';
 import { carryOut, type Executors } from './work.ts';
@@ -115,7 +117,13 @@ async function recoverSnapshot(parts: WorkflowParts, executors: Executors, snaps
   const { provisionState, id } = await parts.db.nodes.get(snapshot.nodeId);
   if (provisionState === 'snapshot wait') {
     if (snapshot.phase !== 'streaming') return;
-    await parts.share.open(snapshot.uuid, parts.limits.maxImageBytes);
+    try {
+      const session = await SnapshotSession.open(parts, await parts.db.nodes.get(id), snapshot);
+      await session.drivers.snapshot.takeUp?.(session);
+    } catch (error) {
+      // one node must not keep the others' conductor from starting: this capture stalls, and fails by that
+      parts.log.error({ node: snapshot.nodeId, snapshot: snapshot.uuid, error: messageOf(error) }, 'a capture under way could not be taken up');
+    }
     await parts.db.snapshots.update(snapshot.id, { progressAt: new Date() }); // nobody looked meanwhile: that is no stall
     return;
   }

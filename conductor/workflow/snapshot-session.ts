@@ -1,9 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { inventorySchema, type Inventory } from '../../protocol/inventory.ts';
 import type { ImageService, Outcome, Phase, SnapshotLimits, SnapshotShare, SnapshotTask } from '../drivers/interfaces.ts';
 import type { NodeRow, PortRow, SnapshotDiskRow, SnapshotRow } from '../db/rows.ts';
-import { bootBack } from './boot-back.ts';
-import { noteEvent } from './history-lines.ts';
+import { BOOT_BACK_TRIES } from '../drivers/ramdisk-phases.ts';
+import { bootBack, noteFailedBootBack } from './boot-back.ts';
 import type { WorkflowParts } from './parts.ts';
+import type { WorkUnderWay } from './work-under-way.ts';
 import { WorkSession } from './work-session.ts';
 
 /** A snapshot under our hands: the task that its driver is given. */
@@ -23,6 +25,10 @@ export class SnapshotSession extends WorkSession implements SnapshotTask {
 
   static async open(parts: WorkflowParts, node: NodeRow, snapshot: SnapshotRow): Promise<SnapshotSession> {
     return new SnapshotSession(parts, node, snapshot, await parts.db.ports.ofNode(node.id));
+  }
+
+  protected get work(): WorkUnderWay {
+    return { kind: 'snapshot', row: this.#snapshot };
   }
 
   get snapshot(): Readonly<SnapshotRow> {
@@ -52,12 +58,19 @@ export class SnapshotSession extends WorkSession implements SnapshotTask {
     return inventorySchema.safeParse((await this.parts.db.inventories.ofNode(this.node.id))?.inventory).data ?? null;
   }
 
-  noteEvent(event: string): Promise<void> {
-    return noteEvent(this.parts, this.node, 'conductor', event, { error: true });
-  }
-
+  /** A BMC that is away for a moment must not cost an image that is whole and proven: it is tried a few times before the snapshot fails. */
   async bootBack(): Promise<void> {
-    await bootBack(this.parts, this.node, this.#snapshot);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await bootBack(this.parts, this.node, this.work);
+        break;
+      } catch (error) {
+        if (tries === BOOT_BACK_TRIES || this.signal.aborted || this.parts.background.signal.aborted) throw error;
+        await noteFailedBootBack(this.parts, await this.parts.db.nodes.get(this.node.id), error);
+      }
+      await this.reload();
+      await pause(Math.max(1, (this.node.bootBackNextAt?.getTime() ?? 0) - Date.now()), undefined, { signal: this.signal });
+    }
     await this.reload();
   }
 

@@ -3,7 +3,7 @@ import type { SnapshotPhase } from '../../protocol/provision.ts';
 import type { ProvisionEvent } from '../../state-machine/provision-machine.ts';
 import type { NodeRow, SnapshotRow } from '../db/rows.ts';
 import { bringBack } from './boot-back.ts';
-import { NO_AGENT } from '../drivers/ramdisk-phases.ts';
+import { NO_RAMDISK } from '../drivers/ramdisk-task.ts';
 import type { CaptureSlots } from './capture-slots.ts';
 import type { WorkflowParts } from './parts.ts';
 import { driverTask } from './driver-task.ts';
@@ -19,7 +19,8 @@ export const RESUMABLE_PHASES: readonly SnapshotPhase[] = ['queue', 'verify', 'b
 export async function startSnapshot({ parts, node }: Work, slots: CaptureSlots): Promise<ProvisionEvent> {
   const snapshot = await unfinishedSnapshot(parts, node);
   if (!(await slots.claim(snapshot))) return { type: 'wait' };
-  const session = await SnapshotSession.open(parts, node, (await parts.db.snapshots.unfinishedOf(node.id)) ?? snapshot);
+  await parts.db.nodes.update(node.id, { bootNonceHash: null }); // what was brought to a boot before does not concern this one
+  const session = await SnapshotSession.open(parts, await parts.db.nodes.get(node.id), (await parts.db.snapshots.unfinishedOf(node.id)) ?? snapshot);
   return conclude(parts, session, await session.drivers.snapshot.snapshot(session));
 }
 
@@ -36,11 +37,11 @@ export async function continueSnapshot(work: Work, slots: CaptureSlots): Promise
 }
 
 /** A snapshot may have waited for hours: what its request was checked for has to hold before the server is touched. */
-async function checkAgain({ parts, node }: Work, { disks }: SnapshotRow): Promise<void> {
+async function checkAgain({ parts, node }: Work, { disks, options }: SnapshotRow): Promise<void> {
   const driver = parts.hardware.driversFor(node).snapshot;
   const task = await driverTask(parts, node, CHECK_TIMEOUT_MS);
   for (const { imageRef } of disks) {
-    for (const check of Object.values(driver.requestChecks(task, { imageRef, projectId: null, anyOwner: true }))) await check();
+    for (const check of Object.values(driver.requestChecks(task, { imageRef, options, projectId: null, anyOwner: true }))) await check();
   }
 }
 
@@ -48,7 +49,7 @@ async function conclude(parts: WorkflowParts, session: SnapshotSession, outcome:
   if (outcome === 'wait') return { type: 'wait' };
   const { bootBack: state } = await parts.db.nodes.get(session.node.id);
   if (state === 'pending' || state === 'failed') throw new OperationFailedError('The snapshot ended, but the server is not back on its own disk');
-  await parts.db.nodes.update(session.node.id, NO_AGENT);
+  await parts.db.nodes.update(session.node.id, NO_RAMDISK);
   await parts.db.snapshots.finish(session.snapshot.id, 'done', null);
   return { type: 'done' };
 }
@@ -59,7 +60,7 @@ export async function settleSnapshot({ parts, node }: Work): Promise<null> {
   const current = await parts.db.nodes.get(node.id);
   if (leftBehind !== null) await parts.db.nodes.update(node.id, { lastError: `${current.lastError ?? ''} ${leftBehind}`.trim() });
   await bringBack(parts, node.id);
-  await parts.db.nodes.update(node.id, NO_AGENT);
+  await parts.db.nodes.update(node.id, NO_RAMDISK);
   return null;
 }
 

@@ -47,7 +47,7 @@ async function validateKind(parts: WorkflowParts, task: DriverTask, kind: (typeo
 export async function checkSnapshot(parts: WorkflowParts, node: NodeRow, request: SnapshotRequest): Promise<Record<string, CheckResult>> {
   const task = await driverTask(parts, node, CHECK_TIMEOUT_MS);
   const interfaces = await validateInterfaces(parts, node);
-  const kinds = ['power', 'management', 'boot', 'snapshot'] as const;
+  const kinds = ['power', 'management', 'boot', 'network', 'snapshot'] as const;
   return {
     state: await check(() => refuseUnless(hasTransition(node.provisionState, 'snapshot'), `a snapshot can not begin in state "${node.provisionState}"`)),
     lock: await check(() => refuseUnless(node.reservation === null, `the node is locked by ${node.reservation}`)),

@@ -1,11 +1,13 @@
 import { statesWith } from '../../state-machine/provision-states.ts';
 import type { NodeRow } from '../db/rows.ts';
+import { overBudget } from '../drivers/snapshot/downtime-budget.ts';
 import type { Attendant } from './attendant.ts';
 import { retryBootBacks } from './boot-back-retry.ts';
 import type { CaptureSlots } from './capture-slots.ts';
 import { startDuties } from './duties.ts';
 import type { WorkflowParts } from './parts.ts';
 import { takeUpOrphans } from './recovery.ts';
+import { secondLookupOf } from './second-lookup.ts';
 import { isAtCommand, workUnderWay, type WorkUnderWay } from './work-under-way.ts';
 import type { Executors } from './work.ts';
 
@@ -36,9 +38,13 @@ async function checkDeadlines(parts: WorkflowParts, attendant: Attendant): Promi
   }
 }
 
-/** Why the node has waited long enough, or null. */
+/** Why the node has waited long enough, or must not wait any longer; otherwise null. */
 function overdue(parts: WorkflowParts, node: NodeRow, work: WorkUnderWay | null): string | null {
   if (work?.row.phase === 'queue') return null;
+  const intruded = secondLookupOf(node);
+  if (intruded !== null) return intruded;
+  const down = work?.kind === 'snapshot' ? overBudget(work.row) : null;
+  if (down !== null) return down;
   if (work && isAtCommand(work)) return overdueCommand(parts, work);
   // a snapshot leaves the queue without a change of state; everything else waits from the change on
   const since = work?.kind === 'snapshot' ? work.row.phaseStartedAt : (node.provisionUpdatedAt ?? node.createdAt);

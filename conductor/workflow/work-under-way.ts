@@ -16,6 +16,13 @@ export async function workUnderWay({ db }: WorkflowParts, node: NodeRow): Promis
   return operation && { kind: 'operation', row: operation };
 }
 
+/** What the node's ramdisk was there for last, ended or not. */
+export async function latestWork({ db }: WorkflowParts, node: NodeRow): Promise<WorkUnderWay | null> {
+  const [snapshot, operation] = await Promise.all([db.snapshots.latestOf(node.id), db.operations.latestOf(node.id)]);
+  if (operation && (!snapshot || operation.startedAt >= snapshot.startedAt)) return { kind: 'operation', row: operation };
+  return snapshot && { kind: 'snapshot', row: snapshot };
+}
+
 /** Whether nothing has moved on since the work was seen. */
 export const isAsSeen = (seen: WorkUnderWay | null, now: WorkUnderWay | null): boolean => seen?.kind === now?.kind && seen?.row.id === now?.row.id && seen?.row.phase === now?.row.phase;
 

@@ -3,6 +3,7 @@ import type { Plan } from '../../protocol/plan.ts';
 import type { PowerTarget, ProvisionRequest, Verb } from '../../protocol/provision.ts';
 import type { BootDevice, BootDeviceSetting } from '../drivers/interfaces.ts';
 import type { NodeRow } from '../db/rows.ts';
+import type { LookupAnswer, LookupRequest } from './ramdisk-lookup.ts';
 
 /** Who asks. Without authentication: `anonymous` without a project. */
 export interface Caller {
@@ -40,7 +41,7 @@ export interface Workflow {
   getBootDevice(node: NodeRow): Promise<BootDeviceSetting>;
   setBootDevice(node: NodeRow, device: BootDevice, persistent: boolean): Promise<void>;
   /** The node that a ramdisk with these MAC addresses runs on, and its token (or `******` when already given). Null: 404. */
-  lookup(addresses: readonly string[], nodeUuid: string | undefined): Promise<{ node: NodeRow; agentToken: string; heartbeatTimeoutS: number } | null>;
-  /** @throws InvalidParameterError for a wrong token or callback; NotFoundError. Returns at once, the work goes on. */
-  heartbeat(nodeUuid: string, body: HeartbeatBody): Promise<void>;
+  lookup(request: LookupRequest): Promise<LookupAnswer | null>;
+  /** @param peer address of the connection. @throws InvalidParameterError for a wrong token or callback; NotFoundError. Returns at once, the work goes on. */
+  heartbeat(nodeUuid: string, body: HeartbeatBody, peer: string): Promise<void>;
 }

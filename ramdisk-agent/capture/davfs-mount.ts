@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidParameterError, OperationFailedError } from '../../protocol/errors.ts';
@@ -62,6 +62,7 @@ export class DavfsMount {
     writeFileSync(secrets, `${directory} ${quote(share.username)} ${quote(share.password)}\n`, { mode: 0o600 });
     const certificate = join(cacheDirectory, 'share.pem');
     writeFileSync(certificate, share.ca ?? '', { mode: 0o644 });
+    chmodSync(certificate, 0o644);
     const configuration = join(cacheDirectory, 'davfs2.conf');
     writeFileSync(configuration, configure({ secrets, pinned: share.ca !== undefined, ...cache }), { mode: 0o600 });
     // The daemon runs as the user davfs2, who cannot enter our 0700 directories: it reaches the two by inherited descriptors.

@@ -33,12 +33,15 @@ export interface JournalEntry {
 export class CommandJournal {
   readonly #runDirectory: RunDirectory;
   readonly #entries: Map<string, JournalEntry>;
+  /** Names of the commands that were running when the last agent died. */
+  readonly lost: readonly string[];
 
   /** Opens the journal; what was running when the last agent died is reported FAILED from now on. */
   constructor(runDirectory: RunDirectory) {
     this.#runDirectory = runDirectory;
     const stored = journalSchema.parse(JSON.parse(runDirectory.read(FILE) ?? '[]')) as JournalEntry[];
     this.#entries = new Map(stored.map((entry) => [entry.id, entry.status === 'RUNNING' ? lost(entry) : entry]));
+    this.lost = stored.filter(({ status }) => status === 'RUNNING').map(({ name }) => name);
     if (stored.length > 0) this.#save();
   }
 

@@ -10,12 +10,16 @@ export interface CommandContext {
   report(progress: JsonObject): void;
   /** What the `details` of this command's error will be, as JSON, if it fails or the agent dies. Stored before this returns. */
   rememberForFailure(details: JsonObject): void;
+  /** From the abortion of this signal on the command is to end: the dead-man timer counts how long it still takes. */
+  mustEndAfter(signal: AbortSignal): void;
 }
 
 /** What a request starts: its parameters are valid, it has not begun. */
 export interface PreparedCommand {
   /** Parameters as replies may show them. */
   publicParams: JsonObject;
+  /** Short and harmless: runs while another command does, and leaves no trace in the journal. */
+  aside: boolean;
   run(context: CommandContext): Promise<JsonObject>;
 }
 
@@ -28,6 +32,8 @@ export interface CommandDefinition<Schema extends z.ZodType> {
   paramsSchema: Schema;
   /** Names of parameters whose values never leave the agent. */
   secretParams: readonly string[];
+  /** Default: false. */
+  aside?: boolean;
   /** Releases everything that it has taken before it settles, also when it is stopped. */
   run(params: z.infer<Schema>, context: CommandContext): Promise<JsonObject>;
 }

@@ -14,6 +14,7 @@ export function defineCommand<Schema extends z.ZodType>(definition: CommandDefin
       const shown = Object.entries(given).map(([name, value]) => [name, definition.secretParams.includes(name) ? HIDDEN : value]);
       return {
         publicParams: JSON.parse(JSON.stringify(Object.fromEntries(shown))) as JsonObject,
+        aside: definition.aside ?? false,
         run: (context) => definition.run(parsed.data, context),
       };
     },

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { ForbiddenError } from '../../protocol/errors.ts';
+import { KERNEL_PARAMETERS } from '../../protocol/ramdisk-boot.ts';
 import { parseKernelParameters } from '../kernel-parameters.ts';
 import type { BlockDevice, BlockDevices } from './block-device.ts';
 import { runLsblk, toBlockDevice, type LsblkRow } from './lsblk.ts';
@@ -16,12 +17,17 @@ export class RamdiskDevices implements BlockDevices {
   }
 }
 
+/** Whether the marker is there and the machine was booted for us, which is what `ensureRamdisk` demands. */
+export const isRamdisk = (): boolean => existsSync(RAMDISK_MARKER) && wasBooted();
+
+const wasBooted = (): boolean => parseKernelParameters(readFileSync(KERNEL_COMMAND_LINE, 'utf8')).has(KERNEL_PARAMETERS.apiUrl);
+
 /** @throws ForbiddenError unless this is the ramdisk, by its marker file and by the conductor's address on the kernel command line. */
 export function ensureRamdisk(): void {
   const marked = existsSync(RAMDISK_MARKER);
-  const booted = parseKernelParameters(readFileSync(KERNEL_COMMAND_LINE, 'utf8')).has('ipa-api-url');
+  const booted = wasBooted();
   if (marked && booted) return;
-  const missing = [...(marked ? [] : [`there is no ${RAMDISK_MARKER}`]), ...(booted ? [] : [`${KERNEL_COMMAND_LINE} has no ipa-api-url`])];
+  const missing = [...(marked ? [] : [`there is no ${RAMDISK_MARKER}`]), ...(booted ? [] : [`${KERNEL_COMMAND_LINE} has no ${KERNEL_PARAMETERS.apiUrl}`])];
   throw new ForbiddenError(`this is not the Metalshot ramdisk (${missing.join(', ')}), so the disks of this system are not looked at: name the disks in "devices" of the configuration`);
 }
 

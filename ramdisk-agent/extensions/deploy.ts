@@ -27,9 +27,11 @@ export function createDeployExtension(ports: ExtensionPorts): Extension {
 /** Makes the root disk what the image is. Settles when nothing is mounted, open or running any more, whatever has happened. */
 async function writeImage(params: WriteImageParams, context: CommandContext, ports: ExtensionPorts): Promise<WriteImageResult> {
   const clock = new ProgressClock('the deployment', context.signal, params.deadline_s, Infinity);
+  context.mustEndAfter(clock.signal);
   try {
     return await new Deployment(params, context, ports, clock).run();
   } finally {
+    await ports.bootOrder?.renew();
     clock.release();
   }
 }
@@ -38,6 +40,7 @@ async function writeImage(params: WriteImageParams, context: CommandContext, por
 async function eraseDevicesMetadata(params: EraseMetadataParams, context: CommandContext, ports: ExtensionPorts): Promise<EraseMetadataResult> {
   const startedAt = performance.now();
   const clock = new ProgressClock('the erasure', context.signal, params.deadline_s, Infinity);
+  context.mustEndAfter(clock.signal);
   const result = async (parts: Pick<EraseMetadataResult, 'disk' | 'wiped'>): Promise<EraseMetadataResult> => ({ ...parts, inventory: await collectInventory(ports.devices, ports.hardware), duration_s: (performance.now() - startedAt) / 1_000 });
   context.rememberForFailure({ disk_touched: false });
   try {

@@ -1,10 +1,11 @@
 import express, { type Express } from 'express';
 import type { SimulatedMachine } from '../machine.ts';
 import { answerError, sendError } from './errors.ts';
-import { findMachine, machineOf } from './machine-of-path.ts';
+import { findMachine } from './machine-of-path.ts';
 import { Sessions } from './sessions.ts';
 import { systemRoutes } from './system-routes.ts';
-import { collectionView, managerPath, managerView, systemPath } from './system-resource.ts';
+import { collectionView, managerPath, systemPath } from './system-resource.ts';
+import { managerRoutes } from './virtual-media-routes.ts';
 
 /** The Redfish service of a rack: a ComputerSystem and a Manager per machine, as DSP0266 and the DMTF's schemas have them. */
 export function createRedfishService(machines: ReadonlyMap<string, SimulatedMachine>, account: { username: string; password: string }): Express {
@@ -25,7 +26,7 @@ export function createRedfishService(machines: ReadonlyMap<string, SimulatedMach
   app.get('/redfish/v1/Managers', (_request, response) => void response.json(collectionView('/redfish/v1/Managers', 'Manager', [...machines.keys()].map(managerPath))));
   const find = findMachine(machines);
   app.use('/redfish/v1/Systems/:machine', find, systemRoutes());
-  app.get('/redfish/v1/Managers/:machine', find, (_request, response) => void response.json(managerView(machineOf(response))));
+  app.use('/redfish/v1/Managers/:machine', find, managerRoutes());
   app.use((request, response) => sendError(response, 404, 'ResourceMissingAtURI', `There is no resource at ${request.path}.`));
   app.use(answerError);
   return app;

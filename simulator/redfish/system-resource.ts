@@ -27,11 +27,11 @@ export function systemView(machine: SimulatedMachine): Record<string, unknown> {
     UUID: machine.uuid,
     SystemType: 'Physical',
     Manufacturer: 'Metalshot',
-    Model: 'Simulated machine',
+    Model: machine.config.vm ? 'Virtual machine' : 'Simulated machine',
     SerialNumber: machine.id,
     Status: { State: 'Enabled', Health: 'OK', HealthRollup: 'OK' },
     PowerState: machine.powerState,
-    MemorySummary: { TotalSystemMemoryGiB: machine.config.memory_bytes / 1024 ** 3 },
+    MemorySummary: { TotalSystemMemoryGiB: machine.config.vm ? machine.config.vm.memory_mb / 1024 : machine.config.memory_bytes / 1024 ** 3 },
     Boot: {
       BootSourceOverrideTarget: bootOverride.target,
       'BootSourceOverrideTarget@Redfish.AllowableValues': BOOT_TARGETS,
@@ -89,6 +89,7 @@ export function managerView(machine: SimulatedMachine): Record<string, unknown> 
     FirmwareVersion: '1.0',
     Status: { State: 'Enabled', Health: 'OK' },
     PowerState: 'On',
+    VirtualMedia: { '@odata.id': `${managerPath(machine.id)}/VirtualMedia` },
     Links: { ManagerForServers: [{ '@odata.id': systemPath(machine.id) }] },
   };
 }

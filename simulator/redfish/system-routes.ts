@@ -5,6 +5,7 @@ import { faultChangeSchema } from '../faults.ts';
 import { RESET_TYPES } from '../machine.ts';
 import { sendError } from './errors.ts';
 import { machineOf } from './machine-of-path.ts';
+import { readBody } from './request-body.ts';
 import { collectionView, ethernetView, storageView, systemEtag, systemPath, systemView } from './system-resource.ts';
 
 const patchSchema = z.strictObject({ Boot: bootPatchSchema });
@@ -67,17 +68,6 @@ function patchSystem(request: Request, response: Response): void {
 function sendSystem(response: Response): void {
   const machine = machineOf(response);
   response.set('ETag', systemEtag(machine)).json(systemView(machine));
-}
-
-/** The body as the schema has it, or null after a 400 that names the first wrong member. */
-function readBody<T>(schema: z.ZodType<T>, request: Request, response: Response): T | null {
-  const parsed = schema.safeParse(request.body ?? {});
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-  const pointer = `#/${[...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join('/')}`;
-  sendError(response, 400, unknown === undefined ? 'PropertyValueNotInList' : 'PropertyUnknown', `${pointer}: ${issue?.message ?? 'not acceptable'}`, [pointer]);
-  return null;
 }
 
 /** Clients differ in whether they send a weak tag back as weak; both name the same state. */

@@ -32,7 +32,7 @@ export async function enrol(server, { nodes, heartbeating, cycling }) {
 }
 
 export const heartbeat = (server, { uuid, token }) =>
-  server.http.expect(202, 'POST', `/v1/heartbeat/${uuid}`, { minor: MINOR, body: { callback_url: 'https://192.0.2.99:9999', agent_token: token, agent_version: '10.0.0' } });
+  server.http.expect(202, 'POST', `/v1/heartbeat/${uuid}`, { minor: MINOR, body: { callback_url: 'https://127.0.0.1:9999', agent_token: token, agent_version: '10.0.0' } });
 
 /** The token is given once, and reads `******` ever after. */
 const HIDDEN_TOKEN = '******';

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** USER_HZ: what Linux counts the times of /proc/PID/stat in, on every architecture that Node runs on. */
-const TICKS_PER_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 const STOP_TIMEOUT_MS = 20_000;
 const QUIET_SAMPLE_MS = 150;
 const QUIET_TIMEOUT_MS = 5_000;
@@ -93,7 +93,7 @@ function statFields(pid) {
 }
 
 /** utime, stime, cutime and cstime: fields 14 to 17 of proc(5). */
-const cpuTicks = (pid) => sum((statFields(pid)?.slice(11, 15) ?? []).map(Number));
+export const cpuTicks = (pid) => sum((statFields(pid)?.slice(11, 15) ?? []).map(Number));
 
 function residentBytes(pid) {
   try {

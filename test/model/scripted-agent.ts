@@ -60,25 +60,27 @@ export class ScriptedAgent {
   isMute = false;
   /** Has stopped listening by the time it calls: nobody answers at the address that it gives. */
   isDeaf = false;
+  /** What its kernel's command line says of this boot. */
+  bootNonce: string | undefined;
+  /** Where it says that it can be called back. */
+  callbackHost = HOST;
   /** Reports a digest that is not the one of what it has sent. */
   reportsWrongDigest = false;
   /** What came of deployments and cleanings. */
   readonly record = new DeployRecord();
   readonly #options: ScriptedAgentOptions;
   readonly #log = createLogger('scripted-agent', 'silent');
-  readonly #api: ConductorApi;
   readonly #cues = new EventEmitter();
   #boot: Boot | undefined;
   #boots = 0;
 
   constructor(options: ScriptedAgentOptions) {
     this.#options = options;
-    this.#api = new ConductorApi({ url: options.conductorUrl, ca: options.conductorCa, insecure: false });
   }
 
   /** Looks itself up and sends a heartbeat. Where the conductor gives a token, the machine has been booted anew, and so is the agent. */
   async call(): Promise<void> {
-    const { node, config } = await this.#api.lookup([this.#options.address], undefined, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+    const { node, config } = await this.#api().lookup([this.#options.address], undefined, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
     if (typeof config.agent_token === 'string' && config.agent_token !== HIDDEN_TOKEN) {
       await this.close();
       this.#boot = await this.#start(node.uuid, config.agent_token);
@@ -119,7 +121,12 @@ export class ScriptedAgent {
     const queue = new CommandQueue({ snapshot: this.#extension(), deploy: this.#deployExtension() }, new CommandJournal(runDirectory), this.#log, () => undefined);
     const server = new CommandServer({ queue, certificate, token: () => token, log: this.#log });
     const port = await server.listen(HOST, 0);
-    return { nodeUuid, token, certificate: certificate.certificate, callbackUrl: `https://${HOST}:${port}`, queue, server };
+    return { nodeUuid, token, certificate: certificate.certificate, callbackUrl: `https://${this.callbackHost}:${port}`, queue, server };
+  }
+
+  #api(): ConductorApi {
+    const { conductorUrl: url, conductorCa: ca } = this.#options;
+    return new ConductorApi({ url, ca, insecure: false, ...(this.bootNonce === undefined ? {} : { bootNonce: this.bootNonce }) });
   }
 
   #running(): Boot {
@@ -129,7 +136,7 @@ export class ScriptedAgent {
 
   async #heartbeat(): Promise<void> {
     const { nodeUuid, callbackUrl, token, certificate } = this.#running();
-    await this.#api.heartbeat(nodeUuid, { callbackUrl, agentVersion: 'scripted', agentToken: token, certificate }, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+    await this.#api().heartbeat(nodeUuid, { callbackUrl, agentVersion: 'scripted', agentToken: token, certificate }, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
   }
 
   async #giveCue(cue: Cue): Promise<void> {

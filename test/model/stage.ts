@@ -72,11 +72,12 @@ export class ModelStage {
   }
 
   /** Enrols a machine: a new node of it, in `enroll`. */
-  async enrol(index: number, fields: { deploy_interface?: string; automated_clean?: boolean; disk?: Partial<CapturedDisk> } = {}): Promise<Actor> {
+  async enrol(index: number, fields: { boot_interface?: string; deploy_interface?: string; automated_clean?: boolean; disk?: Partial<CapturedDisk> } = {}): Promise<Actor> {
     const { disk, ...more } = fields;
     const machine = this.#rack.machine(`machine-${index}`);
     const node = await this.api.expect(201, 'POST', '/v1/nodes', {
       driver: 'redfish',
+      boot_interface: 'fake',
       deploy_interface: 'fake',
       snapshot_interface: 'agent',
       ...more,

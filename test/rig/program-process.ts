@@ -15,9 +15,11 @@ export class ProgramProcess {
   readonly #ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   #text = '';
 
-  constructor(name: string, script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  /** @param launcher what starts it, such as `nsenter`; it has to become the program. */
+  constructor(name: string, script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []) {
     this.#name = name;
-    this.#child = spawn(process.execPath, [script, ...args], { env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [command = '', ...first] = [...launcher, process.execPath];
+    this.#child = spawn(command, [...first, script, ...args], { env: { ...process.env, NODE_OPTIONS: '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) if (stream) createInterface({ input: stream }).on('line', (line) => this.#take(line));
     this.#ended = new Promise((resolve) => this.#child.once('close', (code, signal) => resolve({ code, signal })));
   }
@@ -40,7 +42,7 @@ export class ProgramProcess {
       const found = this.lines.find(matches);
       if (!found && !this.running) throw new Error(`${this.#name} ended before it said: ${description}\n${this.#text.slice(-4_000)}`);
       return found;
-    }, timeoutMs);
+    }, timeoutMs, () => this.#text.slice(-4_000));
   }
 
   /** SIGTERM, then waits; a program that does not end within the time is killed and the test fails. */

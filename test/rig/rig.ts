@@ -123,6 +123,7 @@ export class Rig {
   async enrolManageable(index = 0): Promise<string> {
     const node = await this.api.expect(201, 'POST', '/v1/nodes', {
       driver: 'redfish',
+      boot_interface: 'fake', // simulated machines bring their ramdisk along
       name: `server-${index}`,
       driver_info: { redfish_address: this.rack.url, redfish_system_id: `/redfish/v1/Systems/machine-${index}`, redfish_username: REDFISH.username, redfish_password: REDFISH.password },
     });

@@ -1,5 +1,6 @@
 import { messageOf } from '../../../protocol/errors.ts';
 import type { JsonObject } from '../../../protocol/json.ts';
+import { isDestination } from '../../../protocol/image-ref.ts';
 import { UUID_PATTERN } from '../../../protocol/provision.ts';
 import { segment } from '../../api-client.ts';
 import { isObject } from '../../api-error.ts';
@@ -25,6 +26,9 @@ export const imageOptions = (required: boolean): Readonly<Record<string, OptionS
 export async function imageIdOf({ images }: CommandContext, idOrName: string): Promise<string> {
   return UUID_PATTERN.test(idOrName) ? idOrName : (await images.find(idOrName)).id;
 }
+
+/** What receives a snapshot: an image given by id or name, or a place given by its URL, which the service that writes it checks. */
+export const targetOf = (context: CommandContext, given: string): Promise<string> => (isDestination(given.toLowerCase()) ? Promise.resolve(given) : imageIdOf(context, given));
 
 /** The image that the options name; undefined when they name none. @throws UsageError for a URL without a digest, and for a digest without a URL. */
 export async function readImageChoice(context: CommandContext, args: Arguments): Promise<ImageChoice | undefined> {

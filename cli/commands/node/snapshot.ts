@@ -12,21 +12,29 @@ import { joinSentences } from '../../sentences.ts';
 import { snapshotViewOf } from '../../node-view.ts';
 import { WAIT_OPTIONS, readWait, untilState, waitFor, type WaitOutcome, type WaitSettings } from '../../wait.ts';
 import { printChecks } from '../checks.ts';
-import { imageIdOf } from './image-choice.ts';
+import { targetOf } from './image-choice.ts';
+import { SNAPSHOT_OPTIONS, readSnapshotOptions, type SnapshotWish } from './snapshot-options.ts';
 import { failureOfWait, goesOn, nodeFacts } from './wait-report.ts';
 
 /** Cleaning up after a refusal must not hang. */
 const CLEAN_UP_TIMEOUT_MS = 10_000;
 
-const request = ({ api }: CommandContext, ident: string, imageRef: string, dryRun: boolean): Promise<unknown> =>
+interface Wish {
+  ident: string;
+  imageRef: string;
+  options: SnapshotWish;
+}
+
+const request = ({ api }: CommandContext, { ident, imageRef, options }: Wish, dryRun: boolean): Promise<unknown> =>
   api.request('PUT', `/v1/nodes/${segment(ident)}/states/provision`, {
-    body: { target: 'snapshot', image_ref: imageRef, ...(dryRun ? { dry_run: true } : {}) },
+    body: { target: 'snapshot', image_ref: imageRef, ...options, ...(dryRun ? { dry_run: true } : {}) },
     needs: { minor: SNAPSHOT_MICROVERSION, feature: 'a snapshot' },
   });
 
 /** The checks of a dry run. @throws CommandFailure (3) when the snapshot would be refused. */
-async function printDryRun(context: CommandContext, ident: string, imageRef: string): Promise<void> {
-  const reply = await request(context, ident, imageRef, true);
+async function printDryRun(context: CommandContext, wish: Wish): Promise<void> {
+  const { ident, imageRef } = wish;
+  const reply = await request(context, wish, true);
   const checks = isObject(reply) ? reply.checks : undefined;
   if (!isObject(checks) || Object.keys(checks).length === 0) {
     throw new CommandFailure(EXIT.unavailable, `the service did not answer with the checks of a dry run; see with "baremetal node show ${ident}" whether it began a snapshot`);
@@ -53,6 +61,8 @@ function snapshotFacts(outcome: WaitOutcome, ident: string, imageRef: string): J
     os_hash_value: view?.os_hash_value ?? null,
     duration_s: view?.duration_s ?? null,
     downtime_s: view?.downtime_s ?? null,
+    method: view?.report?.method ?? null,
+    predicted_capture_s: view?.prediction?.duration_s ?? null,
     boot_back: view?.boot_back ?? null,
     last_error: last_error ?? view?.error ?? null,
   };
@@ -107,9 +117,10 @@ export const snapshotNode: Command = {
   summary: 'Take a snapshot of a server into an image',
   positionals: [NODE_POSITIONAL],
   options: {
-    image: { kind: 'text', describe: 'Id or name of the precreated image (status queued) that receives the data', names: 'images' },
+    image: { kind: 'text', describe: 'Id or name of the precreated image (status queued) that receives the data, or a URL: file:///DIR/NAME.qcow2, https://HOST/NAME.qcow2, s3://BUCKET/KEY.qcow2', names: 'images' },
     'create-image': { kind: 'text', describe: 'Create an image of this name for the data; it is deleted again when the request is refused' },
     'dry-run': { kind: 'flag', describe: 'Check everything that can be known beforehand; touch nothing' },
+    ...SNAPSHOT_OPTIONS,
     ...WAIT_OPTIONS,
   },
   conflicts: [
@@ -119,6 +130,8 @@ export const snapshotNode: Command = {
   examples: [
     ['node snapshot web-1 --create-image web-1-today --wait', 'Into a new image, with progress, until it is done'],
     ['node snapshot web-1 --image web-1-today --wait 3600 -f json', 'For a script: one JSON object, exit code 0, 1 or 7'],
+    ['node snapshot web-1 --image web-1-today --max-downtime 15m --wait', 'Booted back, and failed, as soon as it would take longer'],
+    ['node snapshot web-1 --image file:///srv/images/web-1.qcow2 --wait', 'Into a file on the conductor (snapshot.file_roots)'],
     ['node snapshot web-1 --image web-1-today --dry-run', 'Would it be accepted?'],
   ],
   async run(context, args) {
@@ -127,9 +140,11 @@ export const snapshotNode: Command = {
     const created = args.text('create-image') === undefined ? undefined : args.required('create-image');
     const wait = readWait(args);
     const isDryRun = args.flag('dry-run') === true;
+    const options = readSnapshotOptions(args);
     if (created === undefined && args.text('image') === undefined) throw new UsageError('--image (an image that is there) or --create-image NAME is missing');
-    const imageRef = created === undefined ? await imageIdOf(context, args.required('image')) : await createHolder(context, created);
-    const asked = isDryRun ? printDryRun(context, ident, imageRef) : request(context, ident, imageRef, false);
+    const imageRef = created === undefined ? await targetOf(context, args.required('image')) : await createHolder(context, created);
+    const wish = { ident, imageRef, options };
+    const asked = isDryRun ? printDryRun(context, wish) : request(context, wish, false);
     if (created === undefined) await asked;
     else await withdrawIfUnused(context, imageRef, asked, isDryRun);
     if (isDryRun) return;

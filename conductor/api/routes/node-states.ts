@@ -1,5 +1,6 @@
 import type { Request, Response, Router } from 'express';
 import { z } from 'zod';
+import { SNAPSHOT_OPTION_NAMES } from '../../../protocol/capture.ts';
 import { InvalidParameterError, InvalidStateError, NodeLockedError } from '../../../protocol/errors.ts';
 import type { JsonObject } from '../../../protocol/json.ts';
 import { SNAPSHOT_MICROVERSION, VERB_MICROVERSIONS } from '../../../protocol/microversion.ts';
@@ -68,6 +69,7 @@ function checkArguments(wanted: ProvisionRequest, minor: number): void {
   };
   onlyFor('image_ref', ['snapshot', ...WRITING_VERBS], SNAPSHOT_MICROVERSION);
   onlyFor('dry_run', ['snapshot', ...WRITING_VERBS], SNAPSHOT_MICROVERSION);
+  for (const option of SNAPSHOT_OPTION_NAMES) onlyFor(option, ['snapshot'], SNAPSHOT_MICROVERSION);
   onlyFor('generalize', WRITING_VERBS, SNAPSHOT_MICROVERSION);
   onlyFor('configdrive', WRITING_VERBS);
   onlyFor('deploy_steps', WRITING_VERBS, DEPLOY_STEPS_MICROVERSION);

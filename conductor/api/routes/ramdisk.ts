@@ -2,6 +2,7 @@ import type { Request, Response, Router } from 'express';
 import { AGENT_VERIFY_CA_MICROVERSION, AGENT_VERSION_MICROVERSION, heartbeatBodySchema, LOOKUP_MICROVERSION, type LookupReply } from '../../../protocol/agent-api.ts';
 import { InvalidParameterError, NotFoundError } from '../../../protocol/errors.ts';
 import type { JsonObject } from '../../../protocol/json.ts';
+import { BOOT_NONCE_HEADER } from '../../../protocol/ramdisk-boot.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { NODE_FIELDS } from '../node-fields.ts';
 import { findNode, representNode } from '../node-representation.ts';
@@ -25,7 +26,7 @@ async function lookUp(deps: ApiDependencies, request: Request, response: Respons
   const query = queryOf(request, lookupQuery);
   const addresses = (query.addresses ?? []).filter((address) => MAC_PATTERN.test(address)).map((address) => address.toLowerCase().replaceAll('-', ':'));
   if (addresses.length === 0 && query.node_uuid === undefined) throw new InvalidParameterError("At least one of 'addresses' and 'node_uuid' parameters is required");
-  const found = await deps.workflow.lookup(addresses, query.node_uuid);
+  const found = await deps.workflow.lookup({ addresses, nodeUuid: query.node_uuid, nonce: request.get(BOOT_NONCE_HEADER), peer: peerOf(request) });
   if (!found) throw new NotFoundError();
   const fields = NODE_FIELDS.filter(({ name }) => LOOKUP_FIELDS.includes(name));
   const reply: LookupReply = {
@@ -42,6 +43,9 @@ async function takeHeartbeat(deps: ApiDependencies, request: Request, response: 
     if (body[name as keyof typeof since] !== undefined && context.minor < minor) throw new InvalidParameterError(`Field "${name}" not recognised in this version`);
   }
   const node = await findNode(deps, parameter(request, 'ident'), context);
-  await deps.workflow.heartbeat(node.uuid, body);
+  await deps.workflow.heartbeat(node.uuid, body, peerOf(request));
   endEmpty(response, 202);
 }
+
+/** Address of the connection itself: what a proxy may tell of others is not to be relied upon. */
+const peerOf = ({ socket }: Request): string => socket.remoteAddress ?? 'unknown';

@@ -28,6 +28,8 @@ export const SnapshotEntity = new EntitySchema<StoredSnapshot>({
     finishedAt: nullable(time()),
     poweredOffAt: nullable(time()),
     poweredOnAt: nullable(time()),
+    options: { ...json(), default: '{}' }, // rows of before the column was there
+    prediction: nullable(json()),
   } satisfies ColumnsOf<StoredSnapshot>,
   foreignKeys: [{ name: 'snapshots_node', target: 'node', columnNames: ['nodeId'], referencedColumnNames: ['id'], onDelete: 'CASCADE' }],
   indices: [
@@ -54,6 +56,8 @@ export const SnapshotDiskEntity = new EntitySchema<SnapshotDiskRow>({
     osHashAlgo: nullable(text()),
     osHashValue: nullable(text()),
     device: nullable(json()),
+    report: nullable(json()),
+    receivedBy: nullable(text()),
   } satisfies ColumnsOf<SnapshotDiskRow>,
   foreignKeys: [{ name: 'snapshot_disks_snapshot', target: 'snapshot', columnNames: ['snapshotId'], referencedColumnNames: ['id'], onDelete: 'CASCADE' }],
   indices: [

@@ -6,8 +6,10 @@ export function createFakeBoot(): BootDriver {
     name: 'fake',
     properties: {},
     async validate() {},
+    ramdiskDevice: 'pxe',
     async prepareRamdisk({ log }) {
       log.debug('the boot interface "fake" prepares nothing');
+      return { ramdiskBoot: null, bootNonceHash: null };
     },
     async cleanUpRamdisk() {},
   };

@@ -3,7 +3,8 @@ import { InvalidParameterError, MetalshotError, OperationFailedError, messageOf 
 import { newCredential } from '../credential.ts';
 import type { DeployImages, ImageSource, OperationLimits, OperationStep, OperationTask } from '../deployment.ts';
 import type { Outcome } from '../interfaces.ts';
-import { NO_AGENT, bootDeviceBack, bootIntoRamdisk, type TakeDown } from '../ramdisk-phases.ts';
+import { restoreBootDevice, switchRamdiskOff, undoRamdiskBoot } from '../own-disk.ts';
+import { bootDeviceBack, bootIntoRamdisk, wayBackTimeoutMs, type TakeDown } from '../ramdisk-phases.ts';
 import { ThrottledProgress } from '../throttled-progress.ts';
 
 /** For a slow agent, whose client repeats a lost request: to find it, and to give it the command. */
@@ -16,7 +17,7 @@ export const deploymentPhases = (limits: OperationLimits, images: DeployImages):
   bootDeviceBack(limits),
   { name: 'command', timeoutMs: limits.powerTimeoutMs + COMMAND_TIMEOUT_MS, run: (task) => commandImage(task, images) },
   waitForCommand(limits),
-  { name: 'boot from disk', timeoutMs: 5 * limits.powerTimeoutMs, run: (task) => bootFromDisk(task, images) },
+  { name: 'boot from disk', timeoutMs: wayBackTimeoutMs(limits), run: (task) => bootFromDisk(task, images) },
 ];
 
 export const cleaningPhases = (limits: OperationLimits): OperationStep[] => [
@@ -24,7 +25,7 @@ export const cleaningPhases = (limits: OperationLimits): OperationStep[] => [
   bootDeviceBack(limits),
   { name: 'command', timeoutMs: limits.powerTimeoutMs + COMMAND_TIMEOUT_MS, run: commandErasure },
   waitForCommand(limits),
-  { name: 'power off', timeoutMs: 3 * limits.powerTimeoutMs, run: endRamdisk },
+  { name: 'power off', timeoutMs: wayBackTimeoutMs(limits), run: leaveOff },
 ];
 
 const waitForCommand = (limits: OperationLimits): OperationStep => ({ name: 'running', timeoutMs: limits.powerTimeoutMs, run: () => Promise.resolve('wait') });
@@ -110,16 +111,11 @@ function targetDisk({ node, recordedDisk }: OperationTask): Pick<WriteImageParam
   return { ...(hints === null ? {} : { root_device: parsed.data }), ...(recordedDisk === null ? {} : { recorded_disk: recordedDisk }) };
 }
 
-/** The ramdisk has nothing to lose. A repetition must not cut the power of what was booted since. */
-async function endRamdisk(task: OperationTask): Promise<Outcome> {
-  const { boot, management, power } = task.drivers;
-  if (task.node.powerOffDue !== 'none') {
-    await power.setPowerState(task, 'power off', task.limits.powerTimeoutMs);
-    await task.saveNode({ powerState: 'power off', powerOffDue: 'none' });
-  }
-  await task.saveNode(NO_AGENT);
-  await boot.cleanUpRamdisk(task);
-  await management.setBootDevice(task, 'disk', false);
+/** Nothing runs on a cleaned machine: it gets no networks but its own. */
+async function leaveOff(task: OperationTask): Promise<Outcome> {
+  await switchRamdiskOff(task);
+  await undoRamdiskBoot(task, { runsInstance: false });
+  await restoreBootDevice(task);
   return 'done';
 }
 
@@ -127,8 +123,10 @@ async function endRamdisk(task: OperationTask): Promise<Outcome> {
 async function bootFromDisk(task: OperationTask, images: DeployImages): Promise<Outcome> {
   await task.saveOperation({ credentialHash: null });
   await images.remove(task.operation.uuid).catch((error: unknown) => task.log.error({ error: messageOf(error) }, 'fetched image could not be removed'));
-  await endRamdisk(task);
+  await switchRamdiskOff(task);
+  await undoRamdiskBoot(task, { runsInstance: true });
   await task.drivers.power.setPowerState(task, 'power on', task.limits.powerTimeoutMs);
   await task.saveNode({ powerState: 'power on' });
+  await restoreBootDevice(task);
   return 'done';
 }

@@ -1,21 +1,29 @@
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { InvalidParameterError, MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
-import { streamImageProgressSchema, streamImageResultSchema } from '../../../protocol/agent-api.ts';
-import { UUID_PATTERN } from '../../../protocol/provision.ts';
+import { streamImageProgressSchema, streamImageResultSchema, type StreamImageProgress } from '../../../protocol/agent-api.ts';
+import type { SnapshotOptions } from '../../../protocol/capture.ts';
+import { isDestination } from '../../../protocol/image-ref.ts';
 import type { DriverTask, ImageService, Outcome, Phase, SnapshotDriver, SnapshotLimits, SnapshotRequest, SnapshotShare, SnapshotTask } from '../interfaces.ts';
 import { stopCommand } from '../agent-stop.ts';
 import { CleanUp } from '../clean-up.ts';
-import { bootDeviceBack, bootIntoRamdisk, type TakeDown } from '../ramdisk-phases.ts';
+import { BOOT_BACK_TRIES, bootDeviceBack, bootIntoRamdisk, wayBackTimeoutMs, type TakeDown } from '../ramdisk-phases.ts';
 import { requirePorts } from '../required-ports.ts';
-import { streamCommand } from './stream-command.ts';
-import { confirmIntermediateImage } from './intermediate-image.ts';
+import { overBudget } from './downtime-budget.ts';
 import { resetHolder, uploadImage } from './image-upload.ts';
+import { confirmIntermediateImage } from './intermediate-image.ts';
+import { effectiveOptions, NODE_OPTIONS, type EffectiveOptions } from './snapshot-options.ts';
+import { openShare, streamCommand, type CaptureSettings } from './stream-command.ts';
+import { UploadSpeed } from './upload-speed.ts';
 
 /** What the request is checked against before any node is touched. */
 export interface AgentSnapshotParts {
   share: SnapshotShare;
   images: ImageService;
   limits: SnapshotLimits;
+  /** Where neither the request nor the node says. */
+  defaults: EffectiveOptions;
+  /** How often a stream is begun, the first time included. */
+  streamAttempts: number;
 }
 
 /**
@@ -23,18 +31,28 @@ export interface AgentSnapshotParts {
  * conductor proves it whole, brings the server back and uploads the image to the image service.
  */
 export function createAgentSnapshotDriver(parts: AgentSnapshotParts): SnapshotDriver {
+  const settings: CaptureSettings = { defaults: parts.defaults, streamAttempts: parts.streamAttempts, uploadSpeed: new UploadSpeed() };
+  const optionsOf = ({ node }: DriverTask, requested: SnapshotOptions = {}): EffectiveOptions => effectiveOptions(requested, node.driverInfo, parts.defaults);
   return {
     name: 'agent',
-    properties: {},
-    validate: requirePorts,
+    properties: NODE_OPTIONS,
+    async validate(task) {
+      await requirePorts(task);
+      optionsOf(task);
+    },
     requestChecks: (task, request) => ({
       ports: () => requirePorts(task),
+      options: async () => void optionsOf(task, request.options),
       image: () => checkHolder(parts, task, request),
-      spool: () => checkSpool(parts),
+      spool: async () => checkSpool(parts, optionsOf(task, request.options)),
     }),
+    effectiveOptions: optionsOf,
     snapshot: (task) => task.runPhases(bootIntoRamdisk(task.limits, takeDown)),
-    continueSnapshot: (task) => task.runPhases(remainingPhases(task)),
+    continueSnapshot: (task) => task.runPhases(remainingPhases(task, settings)),
     poll,
+    async takeUp(task) {
+      await openShare(task, settings);
+    },
     cleanUp,
   };
 }
@@ -43,24 +61,24 @@ export function createAgentSnapshotDriver(parts: AgentSnapshotParts): SnapshotDr
 const takeDown = (task: SnapshotTask): TakeDown => ({ soft: true, leaveOff: false, onPowerOff: () => task.saveSnapshot({ poweredOffAt: new Date() }) });
 
 /** Captured means: nothing of the capture is needed from the server any more. */
-const afterRamdisk = (limits: SnapshotLimits): Phase[] => [
+const afterRamdisk = (limits: SnapshotLimits, settings: CaptureSettings): Phase[] => [
   bootDeviceBack(limits),
-  { name: 'command', timeoutMs: limits.powerTimeoutMs + 180_000, run: streamCommand },
+  { name: 'command', timeoutMs: limits.powerTimeoutMs + 180_000, run: (task) => streamCommand(task, settings) },
   { name: 'streaming', timeoutMs: limits.powerTimeoutMs, run: () => Promise.resolve('wait') },
 ];
-const afterStreaming = (limits: SnapshotLimits): Phase[] => [
+const afterStreaming = (limits: SnapshotLimits, { uploadSpeed }: CaptureSettings): Phase[] => [
   { name: 'verify', timeoutMs: limits.captureTimeoutMs, run: confirmIntermediateImage },
-  { name: 'boot back', timeoutMs: 5 * limits.powerTimeoutMs, run: bringServerBack },
-  { name: 'upload', timeoutMs: limits.uploadTimeoutMs, run: uploadImage },
+  { name: 'boot back', timeoutMs: BOOT_BACK_TRIES * wayBackTimeoutMs(limits), run: bringServerBack },
+  { name: 'upload', timeoutMs: limits.uploadTimeoutMs, run: (task) => uploadImage(task, uploadSpeed) },
   { name: 'remove', timeoutMs: limits.powerTimeoutMs, run: removeIntermediateImage },
 ];
 
 /** From the stored phase on: a phase that was begun and not ended is done again. */
-function remainingPhases(task: SnapshotTask): Phase[] {
+function remainingPhases(task: SnapshotTask, settings: CaptureSettings): Phase[] {
   const { phase } = task.snapshot;
-  if (phase === 'await ramdisk') return afterRamdisk(task.limits);
-  if (phase === 'streaming') return afterStreaming(task.limits);
-  const phases = afterStreaming(task.limits);
+  if (phase === 'await ramdisk') return afterRamdisk(task.limits, settings);
+  const phases = afterStreaming(task.limits, settings);
+  if (phase === 'streaming') return phases;
   const at = phases.findIndex((candidate) => candidate.name === phase);
   if (at < 0) throw new OperationFailedError(`A snapshot can not go on from its phase "${phase}"`);
   return phases.slice(at);
@@ -92,19 +110,33 @@ async function poll(task: SnapshotTask): Promise<'wait' | 'continue'> {
   }
   if (report.command_status === 'RUNNING') {
     const progress = streamImageProgressSchema.safeParse(report.command_result);
-    if (progress.success) await noteProgress(task, progress.data.phase, progress.data.bytes_done, progress.data.bytes_total);
+    if (progress.success) await noteProgress(task, progress.data);
+    const reason = overBudget(task.snapshot);
+    if (reason !== null) throw new OperationFailedError(reason);
     return 'wait';
   }
   const result = streamImageResultSchema.safeParse(report.command_result);
   if (!result.success) throw new OperationFailedError(`The agent reported success with a result that can not be used: ${result.error.message}`);
   if (result.data.inventory) await task.saveInventory(result.data.inventory);
-  await task.saveDisk(0, { sizeBytes: result.data.size_bytes, virtualSizeBytes: result.data.virtual_size_bytes, osHashAlgo: result.data.os_hash_algo, osHashValue: result.data.os_hash_value, device: result.data.disk });
+  const { report: captured } = result.data;
+  if (captured?.prediction) await task.saveSnapshot({ prediction: captured.prediction });
+  await task.saveDisk(0, {
+    sizeBytes: result.data.size_bytes,
+    virtualSizeBytes: result.data.virtual_size_bytes,
+    osHashAlgo: result.data.os_hash_algo,
+    osHashValue: result.data.os_hash_value,
+    device: result.data.disk,
+    report: captured ?? null,
+  });
   return 'continue';
 }
 
-async function noteProgress(task: SnapshotTask, step: string, bytesDone: number, bytesTotal: number): Promise<void> {
+/** What was predicted of a stream says nothing of a capture that went on through the mount. */
+const MOUNT_STEPS: readonly StreamImageProgress['phase'][] = ['mounting', 'converting', 'uploading'];
+
+async function noteProgress(task: SnapshotTask, { phase: step, bytes_done: bytesDone, bytes_total: bytesTotal, prediction }: StreamImageProgress): Promise<void> {
   const moved = step !== task.snapshot.step || bytesDone !== task.snapshot.bytesDone;
-  await task.saveSnapshot({ step, bytesDone, bytesTotal, ...(moved ? { progressAt: new Date() } : {}) });
+  await task.saveSnapshot({ step, bytesDone, bytesTotal, ...(prediction ? { prediction } : MOUNT_STEPS.includes(step) ? { prediction: null } : {}), ...(moved ? { progressAt: new Date() } : {}) });
 }
 
 async function cleanUp(task: SnapshotTask): Promise<void> {
@@ -117,7 +149,9 @@ async function cleanUp(task: SnapshotTask): Promise<void> {
   parts.finish();
 }
 
-async function checkSpool(parts: AgentSnapshotParts): Promise<void> {
+/** What is only relayed needs no room here. */
+async function checkSpool(parts: AgentSnapshotParts, { snapshot_method: method, intermediate_storage: storage }: EffectiveOptions): Promise<void> {
+  if (storage === 'relay' && method !== 'mount') return;
   const freeBytes = await parts.share.freeBytes();
   if (freeBytes <= parts.limits.spoolReserveBytes) {
     throw new TemporarilyUnavailableError(`The spool has ${freeBytes} bytes free, and ${parts.limits.spoolReserveBytes} are kept in reserve (snapshot.spool_reserve_bytes): free some space and repeat the request.`);
@@ -126,12 +160,12 @@ async function checkSpool(parts: AgentSnapshotParts): Promise<void> {
 
 async function checkHolder(parts: AgentSnapshotParts, task: DriverTask, request: SnapshotRequest): Promise<void> {
   const { imageRef } = request;
-  if (!UUID_PATTERN.test(imageRef)) throw new InvalidParameterError(`image_ref: expected the UUID of a precreated image, found ${JSON.stringify(imageRef)}.`);
   const image = await showImage(parts, task, imageRef);
   const refuse = (reason: string): never => {
     throw new InvalidParameterError(`Image ${imageRef} can not receive the snapshot: ${reason}`, { image: imageRef });
   };
   if (!image) return refuse('the image service does not know it. Create it first, for example with "baremetal image create NAME".');
+  if (image.status !== 'queued' && isDestination(imageRef)) refuse('there is something at this place already (the image, or the .json beside it), and nothing is overwritten. Name another place, or remove it.');
   if (image.status !== 'queued') refuse(`its status is ${image.status}; an image that was created and never received data (status queued) is needed.`);
   const owner = request.anyOwner ? null : (request.projectId ?? (await parts.images.projectId()));
   if (owner !== null && image.owner !== null && image.owner !== owner) refuse(`it belongs to project ${image.owner}, not to the caller's ${owner}.`);
@@ -145,6 +179,6 @@ async function showImage(parts: AgentSnapshotParts, task: DriverTask, imageRef: 
     return await parts.images.show(imageRef, task.signal);
   } catch (error) {
     if (error instanceof MetalshotError && error.httpStatus < 500) throw error;
-    throw new TemporarilyUnavailableError(`The image service can not be asked about image ${imageRef}: ${messageOf(error)}`, {}, error);
+    throw new TemporarilyUnavailableError(`${isDestination(imageRef) ? 'It can not be found out now whether an image can be written to' : 'The image service can not be asked about image'} ${imageRef}: ${messageOf(error)}`, {}, error);
   }
 }

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { OperationFailedError } from '../../../protocol/errors.ts';
+import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
 
 /**
@@ -12,13 +13,28 @@ import type { Outcome, SnapshotTask } from '../interfaces.ts';
 export async function confirmIntermediateImage(task: SnapshotTask): Promise<Outcome> {
   await task.saveSnapshot({ step: null, bytesDone: null, bytesTotal: null }); // the agent's figures say nothing of what follows
   for (const disk of task.snapshot.disks) {
+    if (disk.receivedBy === 'relay') {
+      await confirmRelayed(task, disk);
+      continue;
+    }
     const file = await task.share.received(task.snapshot.uuid, disk.imageName);
     if (!file) throw new OperationFailedError(`The agent reported success, but the share has not received ${disk.imageName}`);
     if (file.sizeBytes !== disk.sizeBytes) throw new OperationFailedError(`The share holds ${file.sizeBytes} bytes of ${disk.imageName}, the agent sent ${disk.sizeBytes}: the transfer was cut`);
-    const digest = createHash(IMAGE_HASH_ALGO);
-    await pipeline(createReadStream(file.path, { highWaterMark: 1024 * 1024 }), digest, { signal: task.signal });
-    const found = digest.digest('hex');
+    const found = file.sha512 ?? (await digestFile(file.path, task.signal)); // digested as it came, and on the disk; read again only after a restart
     if (found !== disk.osHashValue) throw new OperationFailedError(`${disk.imageName} on the share has ${IMAGE_HASH_ALGO} ${found}, the agent sent ${disk.osHashValue}: the data was changed on its way`);
+    await task.saveDisk(disk.position, { receivedBy: 'spool' });
   }
   return 'done';
+}
+
+async function digestFile(path: string, signal: AbortSignal): Promise<string> {
+  const digest = createHash(IMAGE_HASH_ALGO);
+  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), digest, { signal });
+  return digest.digest('hex');
+}
+
+/** Nothing is on the spool: the image service itself says what it has, and that has to be what the agent sent. */
+async function confirmRelayed(task: SnapshotTask, { imageName, imageRef, sizeBytes, osHashValue }: SnapshotDiskRow): Promise<void> {
+  if (sizeBytes === null || osHashValue === null) throw new OperationFailedError(`The agent has not reported size and digest of ${imageName}`);
+  await task.images.verify(imageRef, { sizeBytes, osHashValue }, task.signal);
 }

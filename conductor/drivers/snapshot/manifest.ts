@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { capturedDiskSchema } from '../../../protocol/agent-api.ts';
+import { captureReportSchema } from '../../../protocol/capture.ts';
 import { MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { MANIFEST_PROPERTY, type ImageManifest } from '../../../protocol/image-manifest.ts';
@@ -11,6 +12,7 @@ import type { SnapshotTask } from '../interfaces.ts';
 const ATTEMPTS = 4;
 /** Glance's own name for it (its "Useful image properties"), which Nova and others read. */
 const FIRMWARE_PROPERTY = 'hw_firmware_type';
+const MOST_PARTS = 100;
 
 /**
  * Tells with the image what it was made of. Repeated after a crash it sets the same again. A manifest that can not be set
@@ -44,8 +46,17 @@ export function describeCapture(snapshot: Readonly<SnapshotRow>, disk: Readonly<
     disk: device.data,
     storage_drivers: driversOf(inventory?.disks),
     network_drivers: driversOf(inventory?.interfaces),
+    ...describeReport(disk),
     image: { size_bytes: sizeBytes, virtual_size_bytes: virtualSizeBytes, os_hash_algo: disk.osHashAlgo ?? IMAGE_HASH_ALGO, os_hash_value: osHashValue },
   };
+}
+
+/** A disk of very many parts would be more than a property holds. */
+function describeReport({ report }: Readonly<SnapshotDiskRow>): Pick<ImageManifest, 'capture'> {
+  const { data } = captureReportSchema.safeParse(report);
+  if (!data) return {};
+  const { method, fallback_reason: fallbackReason, parts, unreadable } = data;
+  return { capture: { method, fallback_reason: fallbackReason, parts: parts.slice(0, MOST_PARTS), parts_omitted: Math.max(0, parts.length - MOST_PARTS), unreadable: unreadable.slice(0, MOST_PARTS) } };
 }
 
 const driversOf = (parts: readonly { driver: string | null }[] = []): string[] => [...new Set(parts.flatMap(({ driver }) => driver ?? []))].toSorted();

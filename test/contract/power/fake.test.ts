@@ -6,5 +6,5 @@ import { describePowerContract } from './power-contract.ts';
 
 describePowerContract('fake', 'a machine in memory', async () => {
   const machines = createFakeMachines();
-  return { power: createFakePower(machines), management: createFakeManagement(machines), task: makeTask(), brokenTask: makeTask({ driverInfo: { fake_power_fail: 7 } }), release: async () => undefined };
+  return { power: createFakePower(machines), management: createFakeManagement(machines), task: makeTask(), brokenTask: makeTask({ driverInfo: { fake_power_fail: 7 } }), bootedFrom: null, release: async () => undefined };
 });

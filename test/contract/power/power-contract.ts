@@ -8,13 +8,21 @@ export interface PowerSubject {
   task: DriverTask;
   /** The same machine, or its node, with something wrong in what the driver needs. */
   brokenTask: DriverTask;
+  /** Where the machine's last start went; without a boot device set that is the disk. Null: there is no machine that could tell. */
+  bootedFrom: (() => 'pxe' | 'disk') | null;
   release(): Promise<void>;
 }
 
+export interface PowerTraits {
+  /** False: what stands between driver and machine (ipmi_sim) hands on a boot device as for the next boot, and never tells which one is set. */
+  keepsBootDevices?: boolean;
+}
+
 const TIMEOUT_MS = 10_000;
+const NOTHING_TOLD = { bootDevice: null, persistent: null };
 
 /** What every implementation of power and management promises to the workflow. @param name the interface value of both. */
-export function describePowerContract(name: string, against: string, prepare: () => Promise<PowerSubject>): void {
+export function describePowerContract(name: string, against: string, prepare: () => Promise<PowerSubject>, { keepsBootDevices = true }: PowerTraits = {}): void {
   describe(`power and management by ${name} of ${against}`, () => {
     let subject: PowerSubject;
     beforeEach(async () => {
@@ -59,27 +67,50 @@ export function describePowerContract(name: string, against: string, prepare: ()
     });
 
     test('a boot device for the next boot only is used up by it', async () => {
-      const { power, management, task } = subject;
+      const { management, task } = subject;
       await management.setBootDevice(task, 'pxe', false);
-      expect(await management.getBootDevice(task)).toEqual({ bootDevice: 'pxe', persistent: false });
-      await power.setPowerState(task, 'power on', TIMEOUT_MS);
-      expect(await management.getBootDevice(task)).toEqual({ bootDevice: null, persistent: null });
+      expect(await management.getBootDevice(task)).toEqual(keepsBootDevices ? { bootDevice: 'pxe', persistent: false } : NOTHING_TOLD);
+      await startFrom('pxe');
+      expect(await management.getBootDevice(task)).toEqual(NOTHING_TOLD);
+      await startFrom('disk');
     });
 
-    test('a boot device that is set for good stays over a boot, until another one is set', async () => {
-      const { power, management, task } = subject;
+    if (keepsBootDevices) {
+      test('a boot device that is set for good stays over a boot, until another one is set', async () => {
+        const { management, task } = subject;
+        await management.setBootDevice(task, 'pxe', true);
+        for (let starts = 0; starts < 2; starts += 1) {
+          await startFrom('pxe');
+          expect(await management.getBootDevice(task)).toEqual({ bootDevice: 'pxe', persistent: true });
+        }
+        await management.setBootDevice(task, 'disk', false);
+        expect(await management.getBootDevice(task)).toEqual({ bootDevice: 'disk', persistent: false });
+      });
+    }
+
+    test('the boot device that was set last counts', async () => {
+      const { management, task } = subject;
       await management.setBootDevice(task, 'pxe', true);
-      await power.setPowerState(task, 'power on', TIMEOUT_MS);
-      expect(await management.getBootDevice(task)).toEqual({ bootDevice: 'pxe', persistent: true });
       await management.setBootDevice(task, 'disk', false);
-      expect(await management.getBootDevice(task)).toEqual({ bootDevice: 'disk', persistent: false });
+      await startFrom('disk');
+      await management.setBootDevice(task, 'disk', true);
+      await management.setBootDevice(task, 'pxe', true);
+      await startFrom('pxe');
     });
 
     test('a boot device that does not exist is refused and changes nothing', async () => {
       const { management, task } = subject;
-      await management.setBootDevice(task, 'disk', true);
+      await management.setBootDevice(task, 'pxe', true);
       await expect(management.setBootDevice(task, 'floppy' as 'disk', false)).rejects.toMatchObject({ code: 'InvalidParameterValue' });
-      expect(await management.getBootDevice(task)).toEqual({ bootDevice: 'disk', persistent: true });
+      expect(await management.getBootDevice(task)).toEqual(keepsBootDevices ? { bootDevice: 'pxe', persistent: true } : NOTHING_TOLD);
+      await startFrom('pxe');
     });
+
+    async function startFrom(expected: 'pxe' | 'disk'): Promise<void> {
+      const { power, task, bootedFrom } = subject;
+      await power.setPowerState(task, 'power off', TIMEOUT_MS);
+      await power.setPowerState(task, 'power on', TIMEOUT_MS);
+      if (bootedFrom) expect(bootedFrom()).toBe(expected);
+    }
   });
 }

@@ -13,6 +13,7 @@ describePowerContract('redfish', 'a slow BMC', async () => {
     management: createRedfishManagement(systems),
     task: makeTask({ driverInfo: bmc.driverInfo }),
     brokenTask: makeTask({ driverInfo: { redfish_username: 'admin' } }),
+    bootedFrom: () => (bmc.system().boots.at(-1) === 'Pxe' ? 'pxe' : 'disk'),
     async release() {
       await systems.close();
       await bmc.stop();

@@ -22,6 +22,7 @@ const onRack = (faults: { strict_reset: boolean }) => async (): Promise<PowerSub
     management: createRedfishManagement(systems),
     task: makeTask({ driverInfo }),
     brokenTask: makeTask({ driverInfo: { ...driverInfo, redfish_system_id: 'node-1' } }),
+    bootedFrom: () => (rack.machine('node-1').bootLog.at(-1)?.target === 'Pxe' ? 'pxe' : 'disk'),
     async release() {
       await systems.close();
       await rack.close();

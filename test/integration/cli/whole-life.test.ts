@@ -41,7 +41,7 @@ describe('a server from its first snapshot to the end of its copy', () => {
   }
   async function enrol(name: string, index: number): Promise<void> {
     const driverInfo = Object.entries({ redfish_address: rig.rack.url, redfish_system_id: `/redfish/v1/Systems/machine-${index}`, redfish_username: REDFISH.username, redfish_password: REDFISH.password });
-    await type([...words(`node create --driver redfish --name ${name}`), ...driverInfo.flatMap(([key, value]) => ['--driver-info', `${key}=${value}`])]);
+    await type([...words(`node create --driver redfish --boot-interface fake --name ${name}`), ...driverInfo.flatMap(([key, value]) => ['--driver-info', `${key}=${value}`])]);
     await type(words(`port create ${macOf(index)} --node ${name}`));
     await type(words(`node manage ${name} --wait`));
   }
@@ -72,7 +72,7 @@ describe('a server from its first snapshot to the end of its copy', () => {
   test('snapshot --create-image --wait: the image is the disk, and the one object on stdout says of it what the image service says', async () => {
     await enrol('web-1', 0);
     await type(words('node adopt web-1 --wait'));
-    const { stdout, stderr } = await type(words('node snapshot web-1 --create-image gold --wait -f json'));
+    const { stdout, stderr } = await type(words('node snapshot web-1 --create-image gold --full --max-downtime 30m --wait -f json'));
     const facts = JSON.parse(stdout) as Record<string, unknown>;
     expect(facts).toMatchObject({ node: 'web-1', provision_state: 'active', status: 'done', boot_back: 'done', last_error: null, os_hash_algo: 'sha512' });
     expect(facts['downtime_s']).toBeGreaterThan(0);

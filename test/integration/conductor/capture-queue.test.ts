@@ -18,7 +18,7 @@ describeWhere(['root', 'fuse', 'loop'], 'with one capture at a time and two serv
   /** The first snapshot stands still in its capture, the second has been asked for. */
   async function bothRequested(): Promise<{ holders: [string, string]; copy: number }> {
     const holders: [string, string] = [await rig.createHolder(), await rig.createHolder()];
-    await rig.api.demand(first, 'snapshot', { image_ref: holders[0] });
+    await rig.api.demand(first, 'snapshot', { image_ref: holders[0], snapshot_method: 'mount' });
     const { pid: copy } = await processOf('qemu-img', 'convert');
     process.kill(copy, 'SIGSTOP');
     await rig.api.demand(second, 'snapshot', { image_ref: holders[1] });

@@ -8,6 +8,7 @@ import type { SnapshotTask } from '../../../conductor/drivers/interfaces.ts';
 import { describeCapture, recordManifest } from '../../../conductor/drivers/snapshot/manifest.ts';
 import { GlanceClient } from '../../../image-service/client.ts';
 import { noToken } from '../../../image-service/token-provider.ts';
+import type { CaptureReport } from '../../../protocol/capture.ts';
 import { manifestOf } from '../../../protocol/image-manifest.ts';
 import type { Inventory } from '../../../protocol/inventory.ts';
 import { createLogger } from '../../../protocol/log.ts';
@@ -26,9 +27,9 @@ const inventoryWith = (interfaces: number): Inventory => ({
   system_vendor: { manufacturer: null, product_name: null, serial_number: null },
   boot: { current_boot_mode: 'uefi' },
 });
-const diskOf = (imageRef: string): SnapshotDiskRow => ({ id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: 10, virtualSizeBytes: 4096, osHashAlgo: 'sha512', osHashValue: 'ab', device: DEVICE });
+const diskOf = (imageRef: string): SnapshotDiskRow => ({ id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: 10, virtualSizeBytes: 4096, osHashAlgo: 'sha512', osHashValue: 'ab', device: DEVICE, report: null, receivedBy: null });
 const at = new Date('2026-02-03T04:05:06.000Z');
-const snapshotOf = (disk: SnapshotDiskRow): SnapshotRow => ({ id: 1, uuid: randomUUID(), nodeId: 1, phase: 'upload', status: 'unfinished', requestedBy: 'u', error: null, credentialHash: null, commandId: null, captureDeadlineAt: null, step: null, bytesDone: null, bytesTotal: null, progressAt: null, phaseStartedAt: at, startedAt: at, finishedAt: null, poweredOffAt: at, poweredOnAt: null, disks: [disk] });
+const snapshotOf = (disk: SnapshotDiskRow): SnapshotRow => ({ id: 1, uuid: randomUUID(), nodeId: 1, phase: 'upload', status: 'unfinished', requestedBy: 'u', error: null, credentialHash: null, commandId: null, captureDeadlineAt: null, step: null, bytesDone: null, bytesTotal: null, progressAt: null, phaseStartedAt: at, startedAt: at, finishedAt: null, poweredOffAt: at, poweredOnAt: null, options: {}, prediction: null, disks: [disk] });
 
 test('a manifest holds what the machine needs, sorted and without repetition; unknown hardware leaves it open', () => {
   const disk = diskOf(randomUUID());
@@ -46,6 +47,17 @@ test('a manifest holds what the machine needs, sorted and without repetition; un
     image: { size_bytes: 10, virtual_size_bytes: 4096, os_hash_algo: 'sha512', os_hash_value: 'ab' },
   });
   expect(describeCapture(snapshot, disk, node, null)).toMatchObject({ boot_mode: null, storage_drivers: [], network_drivers: [] });
+});
+
+test('a manifest says how the disk was captured, part by part; of very many parts the first ones, and how many are left out', () => {
+  const part = { what: 'partition 1', offset_bytes: 0, size_bytes: 1, content: 'ext4', treatment: 'mapped' as const, used_bytes: 1, summary: 'ext4, clean, mapped' };
+  const reportOf = (parts: number): CaptureReport => ({ method: 'stream', fallback_reason: null, parts: Array.from({ length: parts }, () => part), bytes_read: 1, wire_bytes: 1, compression: 'none', attempts: 1, unreadable: [{ offset_bytes: 4096, size_bytes: 512 }], prediction: null });
+  const captureOf = (parts: number): unknown => {
+    const disk = { ...diskOf(randomUUID()), report: reportOf(parts) };
+    return describeCapture(snapshotOf(disk), disk, node, null).capture;
+  };
+  expect(captureOf(1)).toEqual({ method: 'stream', fallback_reason: null, parts: [part], parts_omitted: 0, unreadable: [{ offset_bytes: 4096, size_bytes: 512 }] });
+  expect(captureOf(256)).toMatchObject({ parts: Array.from({ length: 100 }, () => part), parts_omitted: 156 });
 });
 
 describe('with a real Glance', () => {

@@ -65,7 +65,7 @@ describe('the conductor\'s process', () => {
     ['a key that does not exist', { api: { prot: 1 } }, /api.*prot/],
     ['beyond loopback without authentication', { api: { host: '0.0.0.0', tls: 'self-signed' } }, /api\.host: 0\.0\.0\.0.*api\.auth: http_basic/],
     ['beyond loopback without TLS', { api: { host: '0.0.0.0', auth: 'http_basic', http_basic_file: '/nowhere' } }, /api\.host: 0\.0\.0\.0.*api\.tls/],
-    ['a hardware type that does not exist', { enabled_hardware_types: ['ipmi'], api: { port: 0 }, provisioning: { port: 0 }, image_service: { embedded: { port: 0 } } }, /enabled_hardware_types: "ipmi" is not a hardware type; known are/],
+    ['a hardware type that does not exist', { enabled_hardware_types: ['ilo'], api: { port: 0 }, provisioning: { port: 0 }, image_service: { embedded: { port: 0 } } }, /enabled_hardware_types: "ilo" is not a hardware type; known are/],
     ['an authority of image servers that is not there', { deploy: { ca_file: '/nowhere' }, api: { port: 0 }, provisioning: { port: 0 }, image_service: { embedded: { port: 0 } } }, /deploy\.ca_file: \/nowhere cannot be read/],
   ])('refuses %s with exit code 2, naming the key', async (_what, config, message) => {
     const { code, text } = await outcome(['--config', await configFile(config)]);

@@ -110,7 +110,7 @@ describeWhere(['root', 'fuse', 'loop'], 'with a real Glance', () => {
   /** Takes a snapshot up to an upload that Glance receives. The paused wire lets short requests pass, and the beginning of long ones. */
   async function startUpload(holder: string): Promise<void> {
     wire.pause();
-    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await rig.api.demand(node, 'snapshot', { image_ref: holder, intermediate_storage: 'spool' });
     await rig.api.phase(node, 'upload');
     await until('Glance receives', async () => (await rig.image(holder)).status === 'saving');
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createHttpClient } from '../../../protocol/http-client.ts';
 import { faultString, type Reply } from '../../rig/baremetal-api.ts';
 import { Rig, type RigOptions } from '../../rig/rig.ts';
+import { until } from '../../rig/until.ts';
 import { emptyDisk } from './empty-disk.ts';
 
 const VERSIONS = { 'x-openstack-ironic-api-minimum-version': '1.1', 'x-openstack-ironic-api-maximum-version': '1.116', 'openstack-request-id': expect.stringMatching(/^req-/) };
@@ -166,6 +167,7 @@ describe('a request for a snapshot', () => {
 
   test('that is good is 202 with an empty body; then power is 409 in snapshotting and in snapshot wait, and its holder is taken', async () => {
     rig.machine().setFaults({ pxe_hangs: true, ignore_graceful_shutdown: true });
+    rig.machine().lastReset = null;
     const accepted = await request({ image_ref: holder });
     expect({ status: accepted.status, body: accepted.body }).toEqual({ status: 202, body: '' });
     expect(accepted.headers).toMatchObject({ ...VERSIONS, 'x-openstack-ironic-api-version': '1.116', location: `${rig.conductor.apiUrl}/v1/nodes/${node}/states` });
@@ -173,6 +175,8 @@ describe('a request for a snapshot', () => {
     const power = (target: string): Promise<Reply> => rig.api.request('PUT', `/v1/nodes/${node}/states/power`, { target });
     for (const target of ['power off', 'power on', 'rebooting', 'soft power off']) expectRefusal(await power(target), 409, /in state "snapshotting": a snapshot is under way/);
     expect(rig.machine().bootLog.map((boot) => boot.target)).toEqual(['Hdd']);
+
+    await until('the server is asked to shut down', () => rig.machine().lastReset === 'GracefulShutdown');
     await rig.machine().reset('ForceOff'); // the operating system that does not listen: a person at the button
 
     const waiting = await rig.api.settled(node, 'snapshot wait');

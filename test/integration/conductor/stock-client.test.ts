@@ -59,7 +59,7 @@ describe('the stock baremetal client', () => {
 
   test('creates a node and its port, and shows no secret of it', async () => {
     const created = await json(
-      ...['node', 'create', '--driver', 'redfish', '--name', 'server-0', '--resource-class', 'metal', '--property', 'cpu_arch=x86_64'],
+      ...['node', 'create', '--driver', 'redfish', '--boot-interface', 'fake', '--name', 'server-0', '--resource-class', 'metal', '--property', 'cpu_arch=x86_64'],
       ...['--driver-info', `redfish_address=${rig.rack.url}`, '--driver-info', 'redfish_system_id=/redfish/v1/Systems/machine-0', '--driver-info', 'redfish_username=operator', '--driver-info', 'redfish_password=correct horse'],
     );
     uuid = created['uuid'] as string;
@@ -188,7 +188,7 @@ describe('the stock baremetal client takes a server through its life', () => {
 
   test('create, port create, manage --wait, provide --wait: cleaned and available', async () => {
     const created = await json(
-      ...['node', 'create', '--driver', 'redfish', '--name', 'spare'],
+      ...['node', 'create', '--driver', 'redfish', '--boot-interface', 'fake', '--name', 'spare'],
       ...['--driver-info', `redfish_address=${rig.rack.url}`, '--driver-info', 'redfish_system_id=/redfish/v1/Systems/machine-1', '--driver-info', 'redfish_username=operator', '--driver-info', 'redfish_password=correct horse'],
     );
     const group = await json('port', 'group', 'create', '--node', created['uuid'] as string, '--name', 'bond-of-spare');

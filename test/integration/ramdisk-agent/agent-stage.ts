@@ -23,6 +23,8 @@ export interface StageOptions {
   device: string;
   cacheSizeBytes?: number;
   quotaBytes?: number;
+  /** More of the agent's configuration. */
+  agent?: Record<string, unknown>;
 }
 
 const GIB = 1024 ** 3;
@@ -60,7 +62,7 @@ export class AgentStage {
     this.agent = this.#spawn();
   }
 
-  static async start({ device, cacheSizeBytes = 5 * GIB, quotaBytes = GIB }: StageOptions): Promise<AgentStage> {
+  static async start({ device, cacheSizeBytes = 5 * GIB, quotaBytes = GIB, agent = {} }: StageOptions): Promise<AgentStage> {
     const directory = await mkdtemp(join(tmpdir(), 'metalshot-agent-'));
     const conductor = await ConductorDouble.start();
     const { private: key, cert } = await generate([{ name: 'commonName', value: 'share' }], { keyType: 'ec', algorithm: 'sha256' });
@@ -81,7 +83,7 @@ export class AgentStage {
     app.use('/snapshots', share.handler);
     await writeFile(
       join(directory, 'agent.json'),
-      JSON.stringify({ api_url: conductor.url, addresses: ['52:54:00:12:34:56'], devices: [device], run_directory: join(directory, 'run'), listen_host: '127.0.0.1', listen_port: 0, advertise_host: '127.0.0.1', cache_size_bytes: cacheSizeBytes }),
+      JSON.stringify({ api_url: conductor.url, addresses: ['52:54:00:12:34:56'], devices: [device], run_directory: join(directory, 'run'), listen_host: '127.0.0.1', listen_port: 0, advertise_host: '127.0.0.1', cache_size_bytes: cacheSizeBytes, ...agent }),
     );
     const stage = new AgentStage({ directory, conductor, share, shareServer, relay, url: `https://127.0.0.1:${relay.port}/snapshots`, ca: cert });
     uuids.own = stage.snapshotUuid;
@@ -150,7 +152,7 @@ export class AgentStage {
   async leftovers(): Promise<string[]> {
     const processes = processesNaming(`${this.runDirectory}/capture`).map(({ pid, command }) => `process ${pid} ${command}`);
     const mounts = readMounts().filter((mount) => mount.directory.startsWith(this.directory)).map((mount) => `mount ${mount.directory}`);
-    const files = (await readdir(this.runDirectory)).filter((name) => !['agent.key', 'agent.crt', 'token.json', 'commands.json', 'port'].includes(name));
+    const files = (await readdir(this.runDirectory)).filter((name) => !['agent.key', 'agent.crt', 'registration.json', 'commands.json', 'port', 'dead-man.json'].includes(name));
     const pidFile = `${this.runDirectory}/capture/share`.slice(1).replaceAll('/', '-');
     const pidFiles = (await readdir('/run/mount.davfs').catch(() => [])).filter((name) => name.startsWith(pidFile));
     return [...processes, ...mounts, ...files, ...pidFiles];

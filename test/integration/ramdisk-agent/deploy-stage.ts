@@ -81,7 +81,7 @@ export class DeployStage {
       return failure ? Promise.reject(failure) : configured.facts();
     };
     const hardware: Hardware = { facts, bootEntries: this.bootEntries };
-    const extensions = createExtensions({ devices: this.devices, hardware, workspace: new CaptureWorkspace(this.runDirectory), deployWorkspace: this.workspace, cacheSizeBytes: () => 0 });
+    const extensions = createExtensions({ devices: this.devices, hardware, workspace: new CaptureWorkspace(this.runDirectory), deployWorkspace: this.workspace, bootOrder: null, logs: { sources: [], secrets: () => [] }, cacheSizeBytes: () => 0 });
     this.#queue = new CommandQueue(extensions, new CommandJournal(this.runDirectory), createLogger('agent', 'silent'), () => undefined);
     return this.#queue.start({ name, params }).id;
   }

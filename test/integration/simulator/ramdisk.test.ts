@@ -37,7 +37,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const markers = (): Marker[] => (existsSync(marker) ? readFileSync(marker, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Marker) : []);
+const markers = (): Marker[] => (existsSync(marker) ? readFileSync(marker, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Marker) : []);
 const markersReached = (count: number): Promise<void> => until(() => markers().length >= count);
 const system = async (): Promise<SystemView> => (await it.http.get<SystemView>(SYSTEM)).data;
 const reset = async (type: string): Promise<number> => (await it.http.post(RESET, { ResetType: type })).status;
@@ -123,6 +123,14 @@ describe('a machine booted from the network', () => {
     await bootRamdisk();
     await reset('GracefulShutdown');
     await until(async () => (await system()).PowerState === 'Off');
+    await expectNothingLeft();
+  });
+
+  test('a ramdisk that resets the machine is gone, and the machine boots from its own disk', async () => {
+    await bootRamdisk();
+    await writeFile(`${marker}.reset`, '');
+    await until(async () => (await system()).Oem.Metalshot.BootLog.length === 2);
+    expect(await system()).toMatchObject({ PowerState: 'On', Oem: { Metalshot: { RunningFrom: 'disk', BootLog: [{ target: 'Pxe', result: 'off' }, { target: 'Hdd', result: 'running' }] } } });
     await expectNothingLeft();
   });
 

@@ -29,4 +29,5 @@ console.log(`stand-in runs as ${process.pid}`);
 appendFileSync(config.marker, `${JSON.stringify({ pid: process.pid, ppid: process.ppid, remembered, disk, addresses: config.addresses, devices: config.devices, hardware: config.hardware, processes })}\n`);
 setInterval(() => {
   if (existsSync(`${config.marker}.die`)) process.exit(7);
+  if (existsSync(`${config.marker}.reset`)) execFileSync(config.reboot_command[0], config.reboot_command.slice(1));
 }, 20);

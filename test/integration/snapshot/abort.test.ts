@@ -26,7 +26,7 @@ describe('a snapshot that is called off', () => {
   /** The disk is being copied, and the copy stands still (SIGSTOP) for as long as the test likes. */
   async function untilStreaming(): Promise<{ holder: string; copy: number }> {
     const holder = await rig.createHolder();
-    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await rig.api.demand(node, 'snapshot', { image_ref: holder, snapshot_method: 'mount' });
     const { pid } = await processOf('qemu-img', 'convert');
     process.kill(pid, 'SIGSTOP');
     await rig.api.settled(node, 'snapshot wait');

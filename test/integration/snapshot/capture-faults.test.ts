@@ -4,10 +4,11 @@ import { processOf } from '../../rig/processes.ts';
 import { Rig, type RigOptions } from '../../rig/rig.ts';
 import { TcpRelay } from '../../rig/tcp-relay.ts';
 import { freePort } from '../../rig/free-port.ts';
+import { until } from '../../rig/until.ts';
 
 const MIB = 1024 ** 2;
 
-/** Faults of everything between the disk and the spool, each made at the real part. */
+/** Faults of everything between the disk and the spool on the way through the mount, each made at the real part. */
 describe('a capture that can not succeed ends in snapshot failed, and the server runs as before', () => {
   let rig: Rig | undefined;
   afterEach(async () => {
@@ -20,7 +21,7 @@ describe('a capture that can not succeed ends in snapshot failed, and the server
     const begun = rig;
     const node = await begun.enrol();
     const holder = await begun.createHolder();
-    return { rig: begun, node, holder, snapshot: () => begun.api.demand(node, 'snapshot', { image_ref: holder }) };
+    return { rig: begun, node, holder, snapshot: () => begun.api.demand(node, 'snapshot', { image_ref: holder, snapshot_method: 'mount' }) };
   }
 
   test('the agent never comes', async () => {
@@ -101,23 +102,24 @@ describe('a capture that can not succeed ends in snapshot failed, and the server
     await expectCleanFailure(rig, node, holder, /stall|progress/);
   }, 120_000);
 
-  test('the BMC dies after the server was switched off: it is brought back once the BMC answers again', async () => {
+  test('the BMC dies after the server was switched off: the node is in maintenance with a fault after a few attempts, and the server back once the BMC answers again', async () => {
     const { rig, node, holder, snapshot } = await begin({ config: { conductor: { power_timeout_s: 3 } } });
     rig.machine().setFaults({ power_on: 'refused' });
     await snapshot();
     const failed = await rig.api.settled(node, 'snapshot failed');
     expect(failed.last_error).toMatch(/could not be booted back/);
     expect(rig.machine().runningFrom).toBeNull();
+    const broken = await until('the node is in maintenance', async () => [await rig.api.node(node)].find((view) => view['maintenance'] === true));
+    expect(broken).toMatchObject({ provision_state: 'snapshot failed', fault: 'power failure', maintenance_reason: expect.stringMatching(/booted back from its own disk 3 times in a row/) });
     rig.machine().setFaults({ power_on: 'works' });
-    await rig.api.node(node);
     await expectBackAgain(rig, node);
+    expect(await rig.api.node(node)).toMatchObject({ maintenance: false, maintenance_reason: null, fault: null });
     expect(await rig.image(holder)).toMatchObject({ status: 'queued' });
     await rig.api.demand(node, 'abort');
     await rig.api.settled(node, 'active');
   }, 120_000);
 
   async function expectBackAgain(rig: Rig, node: string): Promise<void> {
-    const { until } = await import('../../rig/until.ts');
     await until('the server is booted back', async () => (await rig.api.node(node)).driver_internal_info.snapshot?.boot_back === 'done');
     expect(rig.machine().runningFrom).toBe('disk');
   }

@@ -101,7 +101,7 @@ test('a conductor that is killed while it undeploys a node: nothing of the snaps
   try {
     const [node, other] = [await rig.enrol(0), await rig.enrol(1)];
     const holder = await rig.createHolder();
-    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await rig.api.demand(node, 'snapshot', { image_ref: holder, snapshot_method: 'mount' });
     const copy = await processOf('qemu-img', 'convert');
     process.kill(copy.pid, 'SIGSTOP');
     await rig.api.settled(node, 'snapshot wait');
@@ -124,7 +124,7 @@ test('a conductor that is killed while the agent copies: the copy reaches the ne
   try {
     const node = await rig.enrol();
     const holder = await rig.createHolder();
-    await rig.api.demand(node, 'snapshot', { image_ref: holder });
+    await rig.api.demand(node, 'snapshot', { image_ref: holder, snapshot_method: 'mount' });
     await until('the copy is under way', async () => {
       const view = (await rig.api.node(node)).driver_internal_info.snapshot;
       return view?.step === 'converting' && (view.bytes_done ?? 0) > 0;

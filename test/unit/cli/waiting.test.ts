@@ -99,7 +99,7 @@ describe('node snapshot', () => {
     expect(exitCode).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       node: 'gold-1', node_uuid: done.uuid, provision_state: 'active', image_ref: IMAGE, snapshot_uuid: 's-1', status: 'done', phase: 'finished',
-      size_bytes: 1_234_567_890, os_hash_algo: 'sha512', os_hash_value: DIGEST, duration_s: 41.5, downtime_s: 38.25, boot_back: 'done', last_error: null,
+      size_bytes: 1_234_567_890, os_hash_algo: 'sha512', os_hash_value: DIGEST, duration_s: 41.5, downtime_s: 38.25, method: null, predicted_capture_s: null, boot_back: 'done', last_error: null,
     });
   });
 

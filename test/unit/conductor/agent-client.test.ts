@@ -74,6 +74,7 @@ class Agent {
     if (url.searchParams.get('agent_token') !== TOKEN) return { status: 401, body: { message: `Invalid token ${url.searchParams.get('agent_token') ?? ''}.` } };
     const id = url.pathname.replace('/v1/commands/', '');
     if (method === 'POST') {
+      if (url.searchParams.get('wait') === 'true') return { status: 200, body: report({ command_name: 'collect_system_logs', command_status: 'SUCCEEDED', command_result: { system_logs: 'QQ==' } }) };
       if (url.searchParams.get('wait') !== 'false') return { status: 400 };
       if (this.commands.some((command) => command.command_status === 'RUNNING')) return { status: 409, body: { type: 'AgentIsBusy', code: 409, message: 'Agent is busy', details: 'executing command' } };
       const { name, params } = JSON.parse(body) as { name: string; params: CommandReport['command_params'] };
@@ -100,6 +101,26 @@ beforeEach(async () => {
   agent = await new Agent(certificate).start();
 });
 afterEach(() => agent.stop());
+
+describe('a command that is waited for', () => {
+  const execute = (): Promise<CommandReport> => client.execute(agent.node(), 'log.collect_system_logs', {}, signal);
+
+  test('is asked for and answered in one request', async () => {
+    expect(await execute()).toMatchObject({ command_status: 'SUCCEEDED', command_result: { system_logs: 'QQ==' } });
+    expect(agent.requests).toEqual([`POST /v1/commands/?wait=true&agent_token=${TOKEN}`]);
+  });
+
+  test.each<[string, Reply, RegExp]>([
+    ['that the agent does not know', { status: 404, body: { message: 'Extension log could not be found' } }, /refuses log\.collect_system_logs: it answered 404 \(Extension log could not be found\)/],
+    ['that failed', { status: 200, body: report({ command_status: 'FAILED', command_error: { type: 't', code: 500, message: 'no space', details: '' } }) }, /ended as FAILED: no space/],
+    ['that has not ended', { status: 200, body: report() }, /ended as RUNNING/],
+    ['whose answer is lost', 'drop', /does not answer/],
+  ])('%s fails without another try', async (_case, reply, message) => {
+    agent.ordered.push({ method: 'POST', reply });
+    await expect(execute()).rejects.toThrow(message);
+    expect(agent.requests).toHaveLength(1);
+  });
+});
 
 describe('a command', () => {
   test('is sent once, over the pinned certificate, and its report comes back', async () => {

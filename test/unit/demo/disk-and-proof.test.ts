@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { bootCode } from '../../../demo/boot-record.ts';
 import { writePseudoRandom } from '../../../demo/disk-content.ts';
 import { buildDisk, type Disk } from '../../../demo/disk.ts';
-import { compareFiles, NotIdenticalError, proveIdentical } from '../../../demo/proof.ts';
+import { compareFiles, NotIdenticalError, proveCaptured, proveRestored } from '../../../demo/proof.ts';
 import { countFiles } from '../../../demo/tree-listing.ts';
 import { runProgram } from '../../../protocol/program.ts';
 
@@ -62,7 +62,9 @@ describe('the disk', () => {
 
 describe('the proof', () => {
   test('an image of the disk is proven, file by file', async () => {
-    expect(await proveIdentical(disk, image, work)).toBe(countFiles(disk.content));
+    const files = countFiles(disk.content);
+    expect(await proveCaptured(disk, image, work)).toEqual({ files, heldBytes: expect.any(Number), leftOutBytes: 0 });
+    expect(await proveRestored(disk, image, work)).toBe(files);
     expect(await run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).not.toContain(work);
   });
 
@@ -72,8 +74,23 @@ describe('the proof', () => {
     const map = JSON.parse(await run('qemu-img', ['map', '--output=json', damaged])) as { start: number; length: number; data: boolean; offset?: number }[];
     const extent = map.filter(({ data, start }) => data && start > 64 * 1024 ** 2).sort((one, other) => other.length - one.length)[0]!;
     await flipByte(damaged, extent.offset! + Math.floor(extent.length / 2));
-    await expect(proveIdentical(disk, damaged, work)).rejects.toThrow(NotIdenticalError);
-    await expect(proveIdentical(disk, damaged, work)).rejects.toThrow(/Content mismatch/);
+    await expect(proveCaptured(disk, damaged, work)).rejects.toThrow(`The image differs from the disk at byte ${extent.start + Math.floor(extent.length / 2)}`);
+    await expect(proveRestored(disk, damaged, work)).rejects.toThrow(NotIdenticalError);
+    await expect(proveRestored(disk, damaged, work)).rejects.toThrow(/Content mismatch/);
+  });
+
+  test('data of the disk that the image does not hold are told of a snapshot, and found in a restored disk', async () => {
+    const path = join(work, 'more.raw');
+    try {
+      await run('cp', ['--sparse=always', disk.path, path]);
+      const file = await open(path, 'r+');
+      await file.write(Buffer.from('deleted long ago'), 0, 16, disk.sizeBytes - 1024 ** 2 + 4096); // between the last partition and the table's copy
+      await file.close();
+      expect(await proveCaptured({ ...disk, path }, image, work)).toMatchObject({ leftOutBytes: 4096 });
+      await expect(proveRestored({ ...disk, path }, image, work)).rejects.toThrow(/Content mismatch/);
+    } finally {
+      await rm(path, { force: true });
+    }
   });
 
   test('one changed file is found by its digest', async () => {
@@ -95,7 +112,7 @@ describe('the proof', () => {
   test('an image of another size is refused', async () => {
     await copyFile(image, damaged);
     await run('qemu-img', ['resize', '-q', damaged, '+1M']);
-    await expect(proveIdentical(disk, damaged, work)).rejects.toThrow(`The disk has ${4 * GIB} bytes, its image ${4 * GIB + 1024 ** 2}`);
+    await expect(proveCaptured(disk, damaged, work)).rejects.toThrow(`The disk has ${4 * GIB} bytes, its image ${4 * GIB + 1024 ** 2}`);
   });
 });
 

@@ -83,7 +83,7 @@ describe("arguments and environment are read by a program's first file only", ()
     expect(listSources().filter((path) => !isProgram(path)).flatMap((path) => findEnvironmentReads(readSource(path)))).toEqual([]);
   });
 
-  test.each(['conductor/main.ts', 'cli/main.ts', 'ramdisk-agent/main.ts', 'simulator/main.ts', 'demo/main.ts', 'state-machine/diagram-main.ts'])('%s is such a file', (path) => {
+  test.each(['conductor/main.ts', 'cli/main.ts', 'ramdisk-agent/main.ts', 'ramdisk-agent/image/main.ts', 'simulator/main.ts', 'demo/main.ts', 'state-machine/diagram-main.ts'])('%s is such a file', (path) => {
     expect(isProgram(path)).toBe(true);
   });
 

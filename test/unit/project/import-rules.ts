@@ -22,11 +22,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   simulator: SIMPLE_ROOM,
   demo: { values: ['protocol', 'simulator'] },
   'conductor/main': { values: ['protocol', 'conductor/app', 'conductor/parts'] },
-  'conductor/app': { values: [...FOUNDATION, 'conductor/api', 'conductor/workflow', 'conductor/images', 'conductor/parts', 'webdav', 'image-service'] },
+  'conductor/app': { values: [...FOUNDATION, 'conductor/api', 'conductor/workflow', 'conductor/images', 'conductor/netboot', 'conductor/parts', 'webdav', 'image-service'] },
   'conductor/api': { values: [...FOUNDATION, 'conductor/workflow'], types: ['conductor/config.ts'] },
   'conductor/workflow': { values: FOUNDATION, types: ['conductor/config.ts'] },
   'conductor/drivers': { values: ['protocol'], types: ['conductor/db/rows.ts'] },
-  'conductor/images': { values: ['protocol', 'image-service', 'webdav/basic-credentials.ts'], types: ['conductor/drivers/deployment.ts'] },
+  'conductor/images': { values: ['protocol', 'image-service', 'webdav/basic-credentials.ts'], types: ['conductor/drivers/deployment.ts', 'conductor/drivers/interfaces.ts'] },
+  'conductor/netboot': { values: ['protocol', 'conductor/drivers/credential.ts', 'conductor/drivers/capabilities.ts'], types: ['conductor/drivers/boot-files.ts', 'conductor/db/rows.ts', 'conductor/config-boot.ts'] },
   'conductor/db': { values: ['protocol'], types: ['state-machine'] },
   // agent-client, config, listener and the like: files at the conductor's top that app wires together.
   'conductor/parts': { values: ['protocol'], types: ['conductor/drivers/interfaces.ts', 'conductor/db/rows.ts'] },
@@ -49,7 +50,7 @@ export function judgeImport({ importer, target, typeOnly }: Import): string | un
 }
 
 /** The files that read arguments and environment: a program's first file, which hands on what it found. */
-export const isProgram = (path: string): boolean => /^[a-z-]+\/([a-z-]+-)?main\.ts$/.test(path);
+export const isProgram = (path: string): boolean => /^[a-z-]+\/([a-z-]+-)?main\.ts$/.test(path) || path === 'ramdisk-agent/image/main.ts';
 
 function placeOf(path: string): string {
   const [room = '', part = ''] = path.split('/');

@@ -13,6 +13,7 @@ import { CommandQueue } from '../../../ramdisk-agent/commands/command-queue.ts';
 import { CommandServer } from '../../../ramdisk-agent/commands/command-server.ts';
 import { defineCommand } from '../../../ramdisk-agent/commands/define-command.ts';
 import { RunDirectory } from '../../../ramdisk-agent/run-directory.ts';
+import { until } from '../../rig/until.ts';
 
 const TOKEN = 'a-token-that-is-long-enough-for-an-agent-0123';
 const SECRET = 'do-not-tell';
@@ -23,6 +24,7 @@ class Work {
   fail: (error: Error) => void = () => undefined;
   released = 0;
   readonly extension = {
+    look: defineCommand({ paramsSchema: z.strictObject({ broken: z.boolean().optional() }), secretParams: [], aside: true, run: ({ broken }) => (broken ? Promise.reject(new OperationFailedError('it is dark')) : Promise.resolve({ seen: 'all' })) }),
     work: defineCommand({
       paramsSchema: z.strictObject({ steps: z.number(), password: z.string().optional() }),
       secretParams: ['password'],
@@ -46,6 +48,7 @@ let directory: string;
 let runDirectory: RunDirectory;
 let work: Work;
 let server: CommandServer;
+let queue: CommandQueue;
 let ended: number;
 let token: string | null;
 let call: (method: string, path: string, options?: { token?: string | null; body?: unknown }) => Promise<{ status: number; data: CommandReport & { message: string; type: string; commands: CommandReport[] }; allow: unknown }>;
@@ -57,7 +60,7 @@ beforeEach(async () => {
   ended = 0;
   token = TOKEN;
   const log = createLogger('agent', 'silent');
-  const queue = new CommandQueue({ test: work.extension }, new CommandJournal(runDirectory), log, () => (ended += 1));
+  queue = new CommandQueue({ test: work.extension }, new CommandJournal(runDirectory), log, () => (ended += 1));
   const certificate = await provideCertificate(runDirectory, '127.0.0.1');
   server = new CommandServer({ queue, certificate, token: () => token, log });
   const port = await server.listen('127.0.0.1', 0);
@@ -117,6 +120,27 @@ describe('commands', () => {
     expect((await call('DELETE', `/v1/commands/${data.id}`)).status).toBe(204);
   });
 
+  test('that are short and harmless run beside another one, and neither the list nor the heartbeat knows of them', async () => {
+    const { data } = await start();
+    expect((await start({ name: 'test.look' }, 'true')).data).toMatchObject({ command_name: 'look', command_status: 'SUCCEEDED', command_result: { seen: 'all' } });
+    const looked = await start({ name: 'test.look', params: { broken: true } });
+    expect((await call('GET', `/v1/commands/${looked.data.id}?wait=true`)).data).toMatchObject({ command_status: 'FAILED', command_error: { message: 'it is dark' } });
+    expect((await call('DELETE', `/v1/commands/${looked.data.id}`)).status).toBe(204);
+    expect((await call('GET', '/v1/commands')).data.commands).toMatchObject([{ id: data.id, command_status: 'RUNNING' }]);
+    expect(ended).toBe(0);
+    expect(runDirectory.read('commands.json')).not.toContain('look');
+  });
+
+  test('tell since when they should have ended, once they were stopped', async () => {
+    expect(queue.underWay).toBeNull();
+    const { data } = await start();
+    expect(queue.underWay).toEqual({ name: 'test.work', overForMs: null });
+    const stopping = call('DELETE', `/v1/commands/${data.id}`);
+    await until('the command is told to end', () => queue.underWay === null || queue.underWay.overForMs !== null);
+    await stopping;
+    expect(queue.underWay).toBeNull();
+  });
+
   test('never show secrets', async () => {
     const { data } = await start({ name: 'test.work', params: { steps: 1, password: SECRET } });
     expect(data.command_params).toEqual({ steps: 1, password: '******' });
@@ -144,7 +168,7 @@ describe('a request is refused', () => {
   test.each([
     [404, { name: 'standby.work', params: {} }, 'Extension standby could not be found; there are test.'],
     [404, { name: 'constructor.work', params: {} }, 'Extension constructor could not be found'],
-    [400, { name: 'test.rest', params: {} }, 'Unknown command rest of extension test; there are work.'],
+    [400, { name: 'test.rest', params: {} }, 'Unknown command rest of extension test; there are look, work.'],
     [400, { name: 'test.to_string', params: {} }, 'Unknown command'],
     [400, { name: 'test.work', params: { steps: 'three' } }, 'Invalid params: "steps": Invalid input: expected number, received string'],
     [400, { name: 'test.work', params: { steps: 3, colour: 'red' } }, 'Unrecognized key: "colour"'],

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createLogger } from '../../../protocol/log.ts';
 import { ConductorApi } from '../../../ramdisk-agent/conductor-api.ts';
 import { Heartbeat, type HeartbeatOptions } from '../../../ramdisk-agent/heartbeat.ts';
-import { registerAtConductor, type LookupOptions, type Registration } from '../../../ramdisk-agent/lookup.ts';
+import { recallRegistration, registerAtConductor, type LookupOptions, type Registration } from '../../../ramdisk-agent/lookup.ts';
+import { BootMemory } from '../../../ramdisk-agent/boot-memory.ts';
 import { RunDirectory } from '../../../ramdisk-agent/run-directory.ts';
 import { until } from '../../rig/until.ts';
 import { join } from 'node:path';
@@ -30,8 +31,9 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
+const memoryOf = (boot: string, name = 'run'): BootMemory => new BootMemory(new RunDirectory(join(directory, name)), boot);
 const register = (options: Partial<LookupOptions> = {}): Promise<Registration> =>
-  registerAtConductor({ api, runDirectory: new RunDirectory(join(directory, 'run')), addresses: ['52:54:00:00:00:01', '52:54:00:00:00:02'], timeoutMs: 20_000, firstPauseMs: 10, signal: never, log, ...options });
+  registerAtConductor({ api, memory: memoryOf('boot'), addresses: ['52:54:00:00:00:01', '52:54:00:00:00:02'], timeoutMs: 20_000, firstPauseMs: 10, signal: never, log, ...options });
 
 describe('lookup', () => {
   test('asks with all addresses at the version that both sides speak, and gets node, interval and token', async () => {
@@ -65,21 +67,33 @@ describe('lookup', () => {
     await expect(register({ timeoutMs: 1 })).rejects.toThrow(problem);
   });
 
-  test('a restarted agent carries on with the token of the first lookup', async () => {
+  test('brings the nonce of the boot in a header, and nowhere else', async () => {
+    const nonce = 'nonce-of-this-very-boot';
+    api = new ConductorApi({ url: conductor.url, insecure: false, bootNonce: nonce });
+    await register({ api });
+    await api.heartbeat(conductor.nodeUuid, FACTS, never);
+    expect(conductor.lookups).toMatchObject([{ bootNonce: nonce }]);
+    expect(conductor.lookups[0]!.url).not.toContain(nonce);
+    expect(conductor.heartbeats[0]!.bootNonce).toBeUndefined();
+  });
+
+  test('is not repeated in the same boot: a restarted agent knows its registration, that of another boot or of another node does not', async () => {
     const first = await register();
-    expect(await register()).toEqual(first);
-    expect(conductor.lookups).toHaveLength(2);
+    expect(recallRegistration(memoryOf('boot'), undefined)).toEqual(first);
+    expect(recallRegistration(memoryOf('boot'), conductor.nodeUuid)).toEqual(first);
+    expect(recallRegistration(memoryOf('boot'), '00000000-0000-4000-8000-000000000000')).toBeNull();
+    expect(recallRegistration(memoryOf('next boot'), undefined)).toBeNull();
   });
 
   test('an agent that never had the token says what to do', async () => {
     await register();
-    await expect(register({ runDirectory: new RunDirectory(join(directory, 'other')), timeoutMs: 1 })).rejects.toThrow('has to be booted into the ramdisk anew');
+    await expect(register({ memory: memoryOf('next boot'), timeoutMs: 1 })).rejects.toThrow('has to be booted into the ramdisk anew');
   });
 
   test('a token that the agent was booted with is used when none is given', async () => {
     await register();
     const bootToken = 'a-token-from-the-kernel-command-line';
-    expect(await register({ runDirectory: new RunDirectory(join(directory, 'other')), bootToken })).toMatchObject({ agentToken: bootToken });
+    expect(await register({ memory: memoryOf('next boot'), bootToken })).toMatchObject({ agentToken: bootToken });
   });
 
   test('ends at once when the agent is stopped', async () => {

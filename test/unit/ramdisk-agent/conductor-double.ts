@@ -3,11 +3,13 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { HIDDEN_TOKEN } from '../../../protocol/agent-api.ts';
 import { VERSION_HEADER } from '../../../protocol/microversion.ts';
+import { BOOT_NONCE_HEADER } from '../../../protocol/ramdisk-boot.ts';
 
 export interface SeenRequest {
   method: string;
   url: string;
   version: string | undefined;
+  bootNonce: string | undefined;
   body: Record<string, unknown>;
   at: number;
 }
@@ -73,6 +75,9 @@ async function read(request: IncomingMessage): Promise<SeenRequest> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString();
-  const version = request.headers[VERSION_HEADER.toLowerCase()];
-  return { method: request.method ?? '', url: request.url ?? '', version: typeof version === 'string' ? version : undefined, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>), at: performance.now() };
+  const header = (name: string): string | undefined => {
+    const value = request.headers[name.toLowerCase()];
+    return typeof value === 'string' ? value : undefined;
+  };
+  return { method: request.method ?? '', url: request.url ?? '', version: header(VERSION_HEADER), bootNonce: header(BOOT_NONCE_HEADER), body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>), at: performance.now() };
 }

@@ -41,6 +41,11 @@ describe('the configuration file', () => {
     ['lookup_timeout_s', 0],
     ['agent_token', 'short'],
     ['cache_size_bytes', 1.5],
+    ['boot_nonce', 'with a space'],
+    ['ramdisk.idle_timeout_s', { idle_timeout_s: 0 }],
+    ['ramdisk', { silence: 1 }],
+    ['reboot_command', []],
+    ['reboot_command', ['/sbin/reboot']], // this system is not for a configuration to boot
     ['log_level', 'loud'],
   ])('an error names the key: %s', async (key, value) => {
     const name = key.replace(/\..*/, '');
@@ -79,8 +84,15 @@ describe('the kernel command line', () => {
     });
   });
 
+  test('and the small initramfs bring the nonce, the certificate and when the machine leaves the ramdisk by itself', () => {
+    const line = 'ipa-api-url=https://192.0.2.1:6386 metalshot-boot-nonce=Zm9v-bar_baz';
+    expect(parseKernelConfig(line, ['52:54:00:11:22:33'])).toMatchObject({ boot_nonce: 'Zm9v-bar_baz', ca_file: undefined, ramdisk: { conductor_silence_timeout_s: 900, idle_timeout_s: 1_800, watchdog_timeout_s: 120 } });
+    expect(parseKernelConfig(line, ['52:54:00:11:22:33'], { settings: { idle_timeout_s: 60 }, caFile: '/etc/metalshot/conductor-ca.pem' })).toMatchObject({ ca_file: '/etc/metalshot/conductor-ca.pem', ramdisk: { idle_timeout_s: 60, watchdog_timeout_s: 120 } });
+    expect(() => parseKernelConfig(line, ['52:54:00:11:22:33'], { settings: { watchdog_timeout_s: -1 } })).toThrow(/ramdisk is \/etc\/metalshot\/ramdisk\.json\): "ramdisk\.watchdog_timeout_s"/);
+  });
+
   test('an error names the parameter and where it comes from', () => {
-    expect(() => parseKernelConfig('quiet', ['52:54:00:11:22:33'])).toThrow(/kernel command line \(api_url is ipa-api-url, and so on\): "api_url"/);
+    expect(() => parseKernelConfig('quiet', ['52:54:00:11:22:33'])).toThrow(/kernel command line \(api_url is ipa-api-url, and so on; .*\): "api_url"/);
   });
 
   test('is not read outside the ramdisk', () => {

@@ -83,6 +83,7 @@ describe('the reserve of the spool', () => {
       const upload = await SlowUpload.start(tight, one, 'disk.qcow2', 'x', roomBytes * 0.75);
       expect(await sized(two, roomBytes * 0.75)).toBe(507);
       expect(tight.share.refusalOf(two.uuid)).toMatch(/promised to other uploads/);
+      expect(await tight.share.freeBytes()).toBeLessThan(bavail * bsize - roomBytes * 0.5); // what is promised is not free
       upload.abort();
       await until(() => tight.share.bytesReceived(one.uuid) === 0);
       const after = await SlowUpload.start(tight, two, 'disk.qcow2', 'x', roomBytes * 0.5);

@@ -25,6 +25,12 @@ describe('a lookup', () => {
     for (const version of ['1.116', '1.61', '1.22']) expect((await lookup(`node_uuid=${node.uuid}`, version)).body).toMatchObject({ config: { agent_token: '******' } });
   });
 
+  test('hands on the nonce of its header, and the address of its connection', async () => {
+    await lookup('addresses=52:54:00:00:00:01');
+    await api.call('GET', '/v1/lookup?addresses=52:54:00:00:00:01', { headers: { 'X-Metalshot-Boot-Nonce': 'n1' } });
+    expect(api.workflow.calls).toEqual([undefined, 'n1'].map((nonce) => ({ method: 'lookup', args: [nonce, '127.0.0.1'] })));
+  });
+
   test('is the same 404 for an unknown address, an unknown node, a node that expects no ramdisk, and an old version', async () => {
     const idle = await api.db.nodes.create(newNode({ provisionState: 'active' }));
     const refusals = await Promise.all([lookup('addresses=52:54:00:ff:ff:ff'), lookup(`node_uuid=${randomUUID()}`), lookup(`node_uuid=${idle.uuid}`)]);
@@ -43,7 +49,7 @@ describe('a heartbeat', () => {
 
   test('is 202 with an empty body and reaches the workflow', async () => {
     expect(await beat(good)).toMatchObject({ status: 202, body: '' });
-    expect(api.workflow.calls).toEqual([{ method: 'heartbeat', args: [node.uuid, good] }]);
+    expect(api.workflow.calls).toEqual([{ method: 'heartbeat', args: [node.uuid, good, '127.0.0.1'] }]);
   });
 
   test.each([

@@ -5,6 +5,7 @@ import { VERB_EVENTS, type PowerTarget, type ProvisionRequest, type Verb } from 
 import type { Database } from '../../../../conductor/db/database.ts';
 import { INTERFACE_KINDS, type NodeRow } from '../../../../conductor/db/rows.ts';
 import type { BootDevice, BootDeviceSetting } from '../../../../conductor/drivers/interfaces.ts';
+import type { LookupAnswer, LookupRequest } from '../../../../conductor/workflow/ramdisk-lookup.ts';
 import type { Caller, CheckResult, Workflow } from '../../../../conductor/workflow/workflow.ts';
 import type { ProvisionEvent } from '../../../../state-machine/provision-machine.ts';
 import { hasTag, hasTransition, stepFrom } from '../../../../state-machine/provision-states.ts';
@@ -82,7 +83,8 @@ export class WorkflowDouble implements Workflow {
     this.#bootDevice = { bootDevice, persistent };
   }
 
-  async lookup(addresses: readonly string[], nodeUuid: string | undefined): Promise<{ node: NodeRow; agentToken: string; heartbeatTimeoutS: number } | null> {
+  async lookup({ addresses, nodeUuid, nonce, peer }: LookupRequest): Promise<LookupAnswer | null> {
+    this.calls.push({ method: 'lookup', args: [nonce, peer] });
     const found = nodeUuid === undefined ? await this.#db.nodes.findByAddresses(addresses) : [await this.#db.nodes.find(nodeUuid)];
     const [node] = found;
     if (!node || found.length > 1 || !hasTag(node.provisionState, 'lookup')) return null;
@@ -91,8 +93,8 @@ export class WorkflowDouble implements Workflow {
     return { node: await this.#db.nodes.get(node.id), agentToken, heartbeatTimeoutS: 300 };
   }
 
-  async heartbeat(nodeUuid: string, body: HeartbeatBody): Promise<void> {
-    this.calls.push({ method: 'heartbeat', args: [nodeUuid, body] });
+  async heartbeat(nodeUuid: string, body: HeartbeatBody, peer: string): Promise<void> {
+    this.calls.push({ method: 'heartbeat', args: [nodeUuid, body, peer] });
     const node = await this.#db.nodes.find(nodeUuid);
     await this.#db.nodes.update(node!.id, { agentUrl: body.callback_url, agentVersion: body.agent_version ?? null, agentLastHeartbeatAt: new Date() });
   }

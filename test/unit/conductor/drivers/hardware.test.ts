@@ -14,7 +14,7 @@ describe('hardware types', () => {
   test('are those that the configuration enables; one that does not exist is named', () => {
     expect(both.names()).toEqual(['fake-hardware', 'redfish']);
     expect(registry('redfish').names()).toEqual(['redfish']);
-    expect(() => registry('redfish', 'ilo')).toThrow('enabled_hardware_types: "ilo" is not a hardware type; known are fake-hardware, redfish');
+    expect(() => registry('redfish', 'ilo')).toThrow('enabled_hardware_types: "ilo" is not a hardware type; known are fake-hardware, ipmi, redfish');
   });
 
   test('offer something for every kind of interface, the default among it', () => {
@@ -29,7 +29,8 @@ describe('hardware types', () => {
     expect(both.resolveInterfaces('fake-hardware', {})).toEqual({
       bios: 'fake', boot: 'fake', console: 'fake', deploy: 'fake', inspect: 'fake', management: 'fake', network: 'noop', power: 'fake', raid: 'fake', rescue: 'fake', snapshot: 'fake', storage: 'noop', vendor: 'fake',
     });
-    expect(both.resolveInterfaces('redfish', {})).toMatchObject({ power: 'redfish', management: 'redfish', deploy: 'direct', snapshot: 'agent', console: 'no-console', storage: 'noop' });
+    expect(registry('ipmi').resolveInterfaces('ipmi', {})).toMatchObject({ power: 'ipmitool', management: 'ipmitool', boot: 'ipxe', deploy: 'direct', network: 'noop', snapshot: 'agent' });
+    expect(both.resolveInterfaces('redfish', {})).toMatchObject({ power: 'redfish', management: 'redfish', boot: 'ipxe', deploy: 'direct', snapshot: 'agent', console: 'no-console', storage: 'noop' });
   });
 
   test('what is asked for is kept, and refused in Ironic\'s words when it is not there', () => {
@@ -42,6 +43,7 @@ describe('hardware types', () => {
 
   test('describe what driver_info may hold', () => {
     expect(Object.keys(both.properties('redfish'))).toEqual(expect.arrayContaining(['redfish_address', 'redfish_password', 'snapshot_allow_partial', 'fake_deploy']));
+    expect(Object.keys(registry('ipmi').properties('ipmi'))).toEqual(expect.arrayContaining(['ipmi_address', 'ipmi_password', 'ipmi_cipher_suite']));
     expect(both.properties('fake-hardware')['fake_snapshot']).toMatch(/captures nothing/);
     expect(() => both.properties('nope')).toThrow('Could not find the following driver(s) or hardware type(s): nope.');
     expect(() => both.interfacesOf('nope')).toThrow('nope');
@@ -57,7 +59,7 @@ describe('the drivers of a node', () => {
   test('are those that it names', () => {
     const interfaces = both.resolveInterfaces('redfish', { snapshot: 'no-snapshot' });
     const { power, management, boot, deploy, snapshot } = both.driversFor(makeNode({ driver: 'redfish', interfaces }));
-    expect([power, management, boot, deploy, snapshot].map((driver) => driver.name)).toEqual(['redfish', 'redfish', 'fake', 'direct', 'no-snapshot']);
+    expect([power, management, boot, deploy, snapshot].map((driver) => driver.name)).toEqual(['redfish', 'redfish', 'ipxe', 'direct', 'no-snapshot']);
   });
 
   test('an interface that is not there is an error with kind, value and what is enabled', () => {

@@ -5,7 +5,7 @@ import { createRedfishSystems, type RedfishOptions } from '../../../../conductor
 import { makeTask } from '../../../contract/power/driver-task.ts';
 import { RedfishDouble, type DoubleOptions } from '../../../contract/power/redfish-double.ts';
 
-const FAST: Partial<RedfishOptions> = { requestTimeoutMs: 5_000, attempts: 4, retryPauseMs: 5, maxRetryPauseMs: 20, firstPollMs: 5, maxPollMs: 20, sessionIdleMs: 60_000 };
+const FAST: Partial<RedfishOptions> = { requestTimeoutMs: 5_000, attempts: 4, retryPauseMs: 5, maxRetryPauseMs: 20, firstPollMs: 5, maxPollMs: 20, taskTimeoutMs: 10_000, settleMs: 10_000, sessionIdleMs: 60_000 };
 /** For what has to succeed. */
 export const ENOUGH_MS = 10_000;
 export const SYSTEM = /^\/redfish\/v1\/Systems\/1$/;
@@ -23,10 +23,10 @@ export interface RedfishRig {
 
 const rigs: RedfishRig[] = [];
 
-export async function setUpRedfish(options: DoubleOptions = {}, more: Partial<RedfishOptions> = {}, driverInfo: Record<string, string | boolean> = {}): Promise<RedfishRig> {
+export async function setUpRedfish(options: DoubleOptions = {}, more: Partial<RedfishOptions> = {}, driverInfo: Record<string, string | boolean> = {}, properties: DriverTask['node']['properties'] = {}): Promise<RedfishRig> {
   const bmc = await RedfishDouble.start(options);
   const systems = createRedfishSystems({ ...FAST, ...more });
-  const rig = { bmc, power: createRedfishPower(systems), management: createRedfishManagement(systems), task: makeTask({ driverInfo: { ...bmc.driverInfo, ...driverInfo } }), close: () => systems.close() };
+  const rig = { bmc, power: createRedfishPower(systems), management: createRedfishManagement(systems), task: makeTask({ driverInfo: { ...bmc.driverInfo, ...driverInfo }, properties }), close: () => systems.close() };
   rigs.push(rig);
   return rig;
 }

@@ -8,6 +8,7 @@ import type { DutyOptions } from '../../../../conductor/workflow/parts.ts';
 import { PowerSync, isSynced, underLock } from '../../../../conductor/workflow/power-sync.ts';
 import { PROVISION_STATES } from '../../../../state-machine/provision-states.ts';
 import { until } from '../../../rig/until.ts';
+import { newNode } from '../db/node-of-tests.ts';
 import { HOST, WorkflowStage } from './workflow-stage.ts';
 
 let stage: WorkflowStage;
@@ -212,7 +213,7 @@ test('fault recovery touches no maintenance that a person has ordered, and no ot
 test('a machine that exists only as a record keeps its record empty', async () => {
   const sync = await begin();
   const imaginary = await stage.db.nodes.create({ driver: 'fake-hardware', interfaces: (await stage.machineNode()).interfaces, provisionState: 'available' });
-  await stage.db.nodes.update(imaginary.id, { interfaces: Object.fromEntries(Object.keys(imaginary.interfaces).map((kind) => [kind, 'fake'])) as NodeRow['interfaces'] });
+  await stage.db.nodes.update(imaginary.id, { interfaces: newNode().interfaces });
   const real = await stage.machineNode(0);
   await roundUntil(sync, real, 'the round has reached the last', ({ powerState }) => powerState !== null);
   expect((await stage.db.nodes.get(imaginary.id)).powerState).toBeNull();

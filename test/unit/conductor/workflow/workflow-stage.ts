@@ -3,10 +3,11 @@ import { openDatabase, type Database } from '../../../../conductor/db/database.t
 import type { NewNode } from '../../../../conductor/db/node-store.ts';
 import type { HistoryRow, NodeRow } from '../../../../conductor/db/rows.ts';
 import { createFakeDeploy } from '../../../../conductor/drivers/deploy/fake.ts';
-import { createHardwareRegistry, type HardwareRegistry } from '../../../../conductor/drivers/hardware.ts';
+import { createHardwareRegistry, type HardwareRegistry, type HardwareServices } from '../../../../conductor/drivers/hardware.ts';
 import { createFakeSnapshot } from '../../../../conductor/drivers/snapshot/fake.ts';
 import { BackgroundWork } from '../../../../conductor/workflow/background-work.ts';
 import type { DutyOptions, WorkflowParts } from '../../../../conductor/workflow/parts.ts';
+import { RamdiskLogs } from '../../../../conductor/workflow/ramdisk-logs.ts';
 import { createLogger } from '../../../../protocol/log.ts';
 import { stepFrom } from '../../../../state-machine/provision-states.ts';
 import type { EventType } from '../../../../state-machine/provision-machine.ts';
@@ -29,7 +30,7 @@ export class WorkflowStage {
   readonly #hardware: HardwareRegistry;
   readonly #background: BackgroundWork;
 
-  private constructor(directory: string, db: Database, rack: SimulatedRack, duties: Partial<DutyOptions>) {
+  private constructor(directory: string, db: Database, rack: SimulatedRack, duties: Partial<DutyOptions>, services: Partial<HardwareServices>) {
     const log = createLogger('test', 'silent');
     this.#directory = directory;
     this.db = db;
@@ -37,7 +38,7 @@ export class WorkflowStage {
     this.#background = new BackgroundWork(log);
     this.#hardware = createHardwareRegistry({
       enabled: ['redfish', 'fake-hardware'],
-      services: { agentSnapshot: createFakeSnapshot(), directDeploy: createFakeDeploy(), redfish: { attempts: 1, firstPollMs: 5, maxPollMs: 20 } },
+      services: { agentSnapshot: createFakeSnapshot(), directDeploy: createFakeDeploy(), redfish: { attempts: 1, firstPollMs: 5, maxPollMs: 20 }, ...services },
     });
     const used: Partial<WorkflowParts> = {
       host: HOST,
@@ -45,13 +46,16 @@ export class WorkflowStage {
       hardware: this.#hardware,
       background: this.#background,
       log,
+      callbackNetworks: [],
+      ramdiskLogs: new RamdiskLogs({ collect: 'never', directory, kept: 1 }, { execute: () => failUnused('agent') }, log),
+      times: { heartbeatTimeoutMs: 300_000, callbackTimeoutMs: 600_000, checkIntervalMs: 50, pollIntervalMs: 50, lockAttempts: 1, lockRetryIntervalMs: 50, bootBackRetryMs: 50, bootBackRetryMaxMs: 50, ramdiskLeaveMs: 30_000 },
       duties: { powerSyncIntervalMs: 60_000, powerSyncAttempts: 3, forcePowerState: false, conductorTimeoutMs: 60_000, ...duties },
-      limits: { softPowerOffTimeoutMs: 2_000, powerTimeoutMs: 2_000, captureTimeoutMs: 1, stallTimeoutMs: 1, uploadTimeoutMs: 1, uploadAttempts: 1, uploadRetryPauseMs: 1, requeueTimeoutMs: 1, maxImageBytes: 1, spoolReserveBytes: 1 },
+      limits: { softPowerOffTimeoutMs: 2_000, powerTimeoutMs: 2_000, networkTimeoutMs: 2_000, captureTimeoutMs: 1, stallTimeoutMs: 1, uploadTimeoutMs: 1, uploadAttempts: 1, uploadRetryPauseMs: 1, requeueTimeoutMs: 1, maxImageBytes: 1, spoolReserveBytes: 1 },
     };
     this.parts = Object.defineProperties(used, Object.fromEntries(UNUSED.map((name) => [name, { get: () => failUnused(name) }]))) as WorkflowParts;
   }
 
-  static async start(duties: Partial<DutyOptions> = {}, machines = 1): Promise<WorkflowStage> {
+  static async start(duties: Partial<DutyOptions> = {}, machines = 1, services: Partial<HardwareServices> = {}): Promise<WorkflowStage> {
     const directory = await mkdtemp(join(tmpdir(), 'metalshot-workflow-'));
     const db = await openDatabase({ path: ':memory:' });
     const rack = await SimulatedRack.start(
@@ -62,7 +66,7 @@ export class WorkflowStage {
       },
       createLogger('simulator', 'silent'),
     );
-    return new WorkflowStage(directory, db, rack, duties);
+    return new WorkflowStage(directory, db, rack, duties, services);
   }
 
   /** A node whose BMC is that of a simulated machine (off, at first). */

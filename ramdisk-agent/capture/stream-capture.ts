@@ -1,0 +1,171 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { CapturePrediction, CaptureReport } from '../../protocol/capture.ts';
+import { messageOf, OperationFailedError } from '../../protocol/errors.ts';
+import type { BlockDevice } from '../devices/block-device.ts';
+import { findChangedParts, type FileSystemMark } from '../extent-map/file-system-marks.ts';
+import { ProgressClock } from '../progress-clock.ts';
+import { DiskSource } from '../qcow2/disk-source.ts';
+import { streamImage } from '../qcow2/image-stream.ts';
+import type { Capture } from './capture.ts';
+import { ShareUnreached, UploadRefused, uploadImage, type SentImage } from './image-upload.ts';
+import { measureLink } from './link-probe.ts';
+import { sampleCompression, sampleDisk } from './speed-sample.ts';
+import { planStream, type StreamPlan } from './stream-plan.ts';
+
+export interface StreamCaptureOptions extends Capture {
+  device: BlockDevice;
+}
+
+/** An image that has arrived, by whatever way. */
+export interface CapturedImage {
+  sizeBytes: number;
+  sha512: string;
+  report: CaptureReport;
+}
+
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 15_000;
+/** Of the time without progress that ends the whole: an answer that does not come ends the attempt before. */
+const ANSWER_PART = 0.9;
+/** A link must be clearly slower than the compressor, and the data must shrink, before CPU is spent on them. */
+const WORTH_COMPRESSING = { speed: 0.8, ratio: 0.9 };
+
+/**
+ * Sends the disk to the share in one pass: what is used of it, straight from the disk, with nothing kept here.
+ * @throws UploadRefused when the share takes no such stream; OperationFailedError otherwise.
+ */
+export async function captureByStream(options: StreamCaptureOptions): Promise<CapturedImage> {
+  const { params, device } = options;
+  const disk = await DiskSource.open(device.name, { onReadError: params.on_read_error });
+  try {
+    return await new StreamCapture(options, disk).run();
+  } finally {
+    await disk.close();
+  }
+}
+
+class StreamCapture {
+  readonly #options: StreamCaptureOptions;
+  readonly #disk: DiskSource;
+  #attempts = 0;
+
+  constructor(options: StreamCaptureOptions, disk: DiskSource) {
+    this.#options = options;
+    this.#disk = disk;
+  }
+
+  async run(): Promise<CapturedImage> {
+    const { params, device, clock, progress } = this.#options;
+    const plan = await planStream(device, this.#disk, {
+      full: params.full,
+      signal: clock.signal,
+      onMapping: () => progress('mapping', 0, 0),
+      onScanned: (bytesDone, bytesTotal) => progress('scanning', bytesDone, bytesTotal),
+    });
+    const { prediction, compressed } = await this.#predict(plan);
+    progress('streaming', 0, plan.layout.imageBytes, prediction);
+    const sent = await this.#send(plan, compressed, prediction);
+    return {
+      sizeBytes: plan.layout.imageBytes,
+      sha512: sent.sha512,
+      report: {
+        method: 'stream',
+        fallback_reason: null,
+        parts: plan.parts,
+        bytes_read: this.#disk.readBytes,
+        wire_bytes: sent.wireBytes,
+        compression: compressed ? 'zstd' : 'none',
+        attempts: this.#attempts,
+        unreadable: this.#disk.unreadable.map(({ offsetBytes, sizeBytes }) => ({ offset_bytes: offsetBytes, size_bytes: sizeBytes })),
+        prediction,
+      },
+    };
+  }
+
+  /** Disk, link and, where it may matter, compressor are measured for a moment each; the slowest of them is what the capture will take. */
+  async #predict({ layout }: StreamPlan): Promise<{ prediction: CapturePrediction; compressed: boolean }> {
+    const { params, clock } = this.#options;
+    const sample = await sampleDisk(layout, this.#disk, clock.signal);
+    clock.moved();
+    const linkBytesPerS = await measureLink(params, layout.imageBytes, clock.signal);
+    clock.moved();
+    const { compressed, speedUp } = await this.#chooseCompression(sample, linkBytesPerS);
+    const bytesPerS = Math.min(sample.diskBytesPerS, (linkBytesPerS ?? Infinity) * speedUp);
+    return { compressed, prediction: { image_bytes: layout.imageBytes, read_bytes: layout.dataClusters * 65_536, disk_bytes_per_s: Math.round(sample.diskBytesPerS), link_bytes_per_s: linkBytesPerS === null ? null : Math.round(linkBytesPerS), duration_s: bytesPerS > 0 ? Number((layout.imageBytes / bytesPerS).toFixed(1)) : 0 } }; // a blank disk has nothing to measure, and nothing to read
+  }
+
+  async #chooseCompression(sample: Awaited<ReturnType<typeof sampleDisk>>, linkBytesPerS: number | null): Promise<{ compressed: boolean; speedUp: number }> {
+    const { params, clock } = this.#options;
+    if (params.compression === 'none' || (params.compression === 'auto' && linkBytesPerS === null)) return { compressed: false, speedUp: 1 };
+    const sampled = await sampleCompression(sample, clock.signal).catch((error: unknown) => {
+      clock.signal.throwIfAborted();
+      if (params.compression !== 'auto') throw error;
+      return null; // without a compressor the image goes as it is
+    });
+    if (sampled === null) return { compressed: false, speedUp: 1 };
+    const { bytesPerS, ratio } = sampled;
+    clock.moved();
+    const worthIt = linkBytesPerS !== null && linkBytesPerS < WORTH_COMPRESSING.speed * bytesPerS && ratio < WORTH_COMPRESSING.ratio;
+    if (params.compression === 'auto' && !worthIt) return { compressed: false, speedUp: 1 };
+    return { compressed: true, speedUp: linkBytesPerS === null ? 1 : Math.min(1 / ratio, bytesPerS / linkBytesPerS) };
+  }
+
+  /** From the begin again when the connection breaks or stands still: the disk is read fast, and nothing of it was kept. */
+  async #send(plan: StreamPlan, compressed: boolean, prediction: CapturePrediction): Promise<SentImage> {
+    const { params, clock } = this.#options;
+    for (let tries = 1; ; tries += 1) {
+      this.#attempts += 1;
+      try {
+        return await this.#attempt(plan, compressed, prediction);
+      } catch (error) {
+        clock.signal.throwIfAborted();
+        if (error instanceof UploadRefused || error instanceof DiskFailure) throw error;
+        if (error instanceof ShareUnreached) this.#attempts -= 1; // a conductor that starts again; until the clock, which stands still, is over
+        else clock.moved();
+        if (this.#attempts >= params.attempts) throw new OperationFailedError(`the image was not sent in ${this.#attempts} attempts, the last of which ended so: ${messageOf(error)}`, {}, error);
+      }
+      await pause(Math.min(FIRST_PAUSE_MS * tries, LONGEST_PAUSE_MS), undefined, { signal: clock.signal });
+    }
+  }
+
+  async #attempt({ layout, marks }: StreamPlan, compressed: boolean, prediction: CapturePrediction): Promise<SentImage> {
+    const { params, device, clock, progress } = this.#options;
+    const attempt = new ProgressClock('the stream', clock.signal, Infinity, params.stall_timeout_s / 2); // another attempt must fit before the whole stalls
+    try {
+      return await uploadImage(params, params.image_name, layout.imageBytes, fromDisk(ofUnchanged(device, marks, streamImage(layout, this.#disk, attempt.signal)), attempt.signal), {
+        signal: attempt.signal,
+        answerTimeoutMs: ANSWER_PART * params.stall_timeout_s * 1_000,
+        compressed,
+        onProgress: (bytesSent) => {
+          attempt.moved();
+          progress('streaming', bytesSent, layout.imageBytes, prediction);
+        },
+        onSent: () => {
+          attempt.release(); // a receiver that writes out what it has makes no progress that could be seen here
+          clock.moved();
+        },
+      });
+    } finally {
+      attempt.release();
+    }
+  }
+}
+
+/** Behind the last piece, before anything is committed: what was left out of the image must still be what it was. */
+async function* ofUnchanged(device: BlockDevice, marks: readonly FileSystemMark[], pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  yield* pieces;
+  const changed = await findChangedParts(device, marks);
+  if (changed.length > 0) throw new OperationFailedError(`${changed.join(', ')} of ${device.name} changed while it was captured: something else writes to the disk. Nothing but the capture may use it; "full" takes every block as it is found.`);
+}
+
+/** A disk that can not be read is not read better a second time. */
+class DiskFailure extends OperationFailedError {}
+
+async function* fromDisk(pieces: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof OperationFailedError ? new DiskFailure(error.message, error.data, error) : error;
+  }
+}

@@ -1,0 +1,76 @@
+import type { DiskPart } from '../../protocol/capture.ts';
+import type { BlockDevice } from '../devices/block-device.ts';
+import { mapDisk, type DiskMap } from '../extent-map/disk-map.ts';
+import type { FileSystemMark } from '../extent-map/file-system-marks.ts';
+import { describePart } from '../extent-map/part-decision.ts';
+import { intersect } from '../extent-map/range-list.ts';
+import { findData } from '../qcow2/data-scan.ts';
+import type { DiskSource } from '../qcow2/disk-source.ts';
+import { clusterRunsOf, type ClusterRun, type Extent } from '../qcow2/extents.ts';
+import { CLUSTER_BYTES, Qcow2Layout } from '../qcow2/layout.ts';
+
+/** What will be read and sent, down to the byte. */
+export interface StreamPlan {
+  layout: Qcow2Layout;
+  parts: DiskPart[];
+  /** Shows whether the disk is still the one that was looked at. */
+  marks: FileSystemMark[];
+  /** Read to find out what is zeros, besides what is read to be sent. */
+  scannedBytes: number;
+}
+
+export interface PlanOptions {
+  /** What file systems call free is taken too. */
+  full: boolean;
+  signal: AbortSignal;
+  onMapping(): void;
+  onScanned(bytesDone: number, bytesTotal: number): void;
+}
+
+/**
+ * Which clusters are in the image: those that a proven map calls used, and of everything that no map is proven of those that
+ * are not zeros, which only reading them can tell.
+ */
+export async function planStream(device: BlockDevice, disk: DiskSource, { full, signal, onMapping, onScanned }: PlanOptions): Promise<StreamPlan> {
+  onMapping();
+  const map = await mapDisk(device, { full, signal });
+  const { mapped, unknown } = divide(map);
+  const mappedRuns = clusterRunsOf(mapped, device.sizeBytes, CLUSTER_BYTES);
+  const unknownRuns = clusterRunsOf(unknown, device.sizeBytes, CLUSTER_BYTES);
+  const scannedBytes = bytesOf(unknownRuns);
+  const data = await findData(unknownRuns, disk, device.sizeBytes, signal, (bytesDone) => onScanned(bytesDone, scannedBytes));
+  const runs = clusterRunsOf(extentsOf([...mappedRuns, ...data], device.sizeBytes), device.sizeBytes, CLUSTER_BYTES);
+  return { layout: new Qcow2Layout(device.sizeBytes, runs), parts: map.parts.map(reportPart), marks: map.marks, scannedBytes };
+}
+
+/** The map's ranges, by whether a proven map says that they are used. */
+function divide({ extents, parts }: DiskMap): { mapped: Extent[]; unknown: Extent[] } {
+  const proven = parts.filter(({ treatment }) => treatment !== 'read in full');
+  const inFull = parts.filter(({ treatment }) => treatment === 'read in full');
+  const mapped: Extent[] = [];
+  const unknown: Extent[] = [];
+  for (const extent of extents) {
+    for (const [ranges, list] of [[proven, mapped], [inFull, unknown]] as const) {
+      for (const range of ranges) {
+        const common = intersect(extent, range);
+        if (common.sizeBytes > 0) list.push(common);
+      }
+    }
+  }
+  return { mapped, unknown };
+}
+
+const reportPart = (part: DiskMap['parts'][number]): DiskPart => ({
+  what: part.what,
+  offset_bytes: part.offsetBytes,
+  size_bytes: part.sizeBytes,
+  content: part.content,
+  treatment: part.treatment,
+  used_bytes: part.treatment === 'read in full' ? null : part.usedBytes,
+  summary: describePart(part),
+});
+
+const bytesOf = (runs: readonly ClusterRun[]): number => runs.reduce((sum, { count }) => sum + count * CLUSTER_BYTES, 0);
+
+const extentsOf = (runs: readonly ClusterRun[], diskBytes: number): Extent[] =>
+  runs.map(({ first, count }) => ({ offsetBytes: first * CLUSTER_BYTES, sizeBytes: Math.min((first + count) * CLUSTER_BYTES, diskBytes) - first * CLUSTER_BYTES }));

@@ -121,7 +121,7 @@ export class GlanceClient {
   }
 
   /** Bars everybody but administrators from the image's data. Already deactivated: fine. */
-  async deactivate(imageId: string, signal?: AbortSignal): Promise<void> {
+  async deactivate(imageId: string, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     this.#accept(await this.#call('POST', imagePath(imageId, '/actions/deactivate'), { signal }), 204, `deactivate image ${imageId}`);
   }
 
@@ -184,23 +184,23 @@ export class GlanceClient {
   }
 
   /**
-   * Waits until the image can receive data again: after a broken upload the service needs a moment to roll it back.
-   * @throws OperationFailedError when it is deleted, has data, or is still `saving` when the time is over.
+   * The image once no upload to it is under way: the service needs a moment to roll a broken one back, and may still complete
+   * one whose answer was lost. Null: there is none. A service that starts again while it is waited for is no failure.
+   * @throws TemporarilyUnavailableError when it is still `saving` as the time is over.
    */
-  async waitUntilQueued(imageId: string, timeoutMs: number, signal?: AbortSignal): Promise<Image> {
+  async settle(imageId: string, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<Image | null> {
     const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const image = await this.show(imageId, signal).catch((error: unknown) => {
-        if (!(error instanceof TemporarilyUnavailableError) || Date.now() >= deadline) throw error;
-        return undefined; // the service may be starting again: asked once more below
-      });
-      if (image?.status === 'queued') return image;
-      const data = { image: imageId, retryable: false, imageStatus: image?.status ?? 'missing' };
-      if (image === null) throw new OperationFailedError(`Image ${imageId} was deleted: there is nothing to upload to`, data);
-      if (image !== undefined && image.status !== 'saving') throw new OperationFailedError(`Image ${imageId} is ${image.status}, expected queued: it cannot receive data; create a new image`, data);
-      if (Date.now() >= deadline) throw new OperationFailedError(`Image ${imageId} is still saving after ${timeoutMs / 1_000} s: the image service has lost the upload and will never free the image; delete it and create a new one`, data);
+    let image = await this.show(imageId, signal);
+    while (image?.status === 'saving') {
+      const before = image;
+      if (Date.now() >= deadline) throw new TemporarilyUnavailableError(`Image ${imageId} is still saving after ${timeoutMs / 1_000} s: the image service has not ended the upload to it. If it stays so, it has lost the upload and will never free the image: delete it and create a new one`, { image: imageId, retryable: true, imageStatus: 'saving' });
       await pause(POLL_INTERVAL_MS, undefined, { signal });
+      image = await this.show(imageId, signal).catch((error: unknown) => {
+        if (!(error instanceof TemporarilyUnavailableError) || Date.now() >= deadline) throw error;
+        return before;
+      });
     }
+    return image;
   }
 
   async #readAfter(imageId: string): Promise<{ status: StatusAfter; sizeBytes?: number | null }> {

@@ -18,6 +18,8 @@ const PACKAGES = {
   /** The real peers that tests talk to. */
   test: [
     ...['glance-api', 'glance-common', 'keystone', 'python3-ironicclient', 'python3-openstackclient', 'python3-glanceclient', 'python3-openstacksdk', 'python3-oslotest', 'python3-stestr', 'litmus', 'curl', 'strace'],
+    // an object store
+    ...['swift-proxy', 'swift-account', 'swift-container', 'swift-object', 'memcached'],
     // disks of all kinds, what agents change on them, and a machine that boots from them
     ...['xfsprogs', 'partclone', 'dosfstools', 'mtools', 'gdisk', 'openssh-client', 'efibootmgr', 'grub-pc-bin', 'grub-common', 'qemu-system-x86'],
     // what a ramdisk is read back with
@@ -26,8 +28,20 @@ const PACKAGES = {
   /** What benchmarks compare with. */
   bench: ['ironic-api', 'ironic-conductor', 'ironic-common', 'glance-api', 'glance-common'],
 };
+const servicesOf = (server, parts) => ['', ...parts.map((part) => `-${part}`)].map((part) => `${server}${part}.service`);
 /** Services that these packages would start at the next boot of the machine: tests start their own instances, on their own ports. */
-const SERVICES = { 'glance-api': 'glance-api.service', keystone: 'keystone.service', 'ironic-api': 'ironic-api.service', 'ironic-conductor': 'ironic-conductor.service', openipmi: 'openipmi.service' };
+const SERVICES = {
+  'glance-api': 'glance-api.service',
+  keystone: 'keystone.service',
+  'ironic-api': 'ironic-api.service',
+  'ironic-conductor': 'ironic-conductor.service',
+  openipmi: 'openipmi.service',
+  memcached: 'memcached.service',
+  'swift-proxy': 'swift-proxy.service',
+  'swift-account': servicesOf('swift-account', ['auditor', 'reaper', 'replicator']),
+  'swift-container': servicesOf('swift-container', ['auditor', 'reconciler', 'replicator', 'sharder', 'sync', 'updater']),
+  'swift-object': servicesOf('swift-object', ['auditor', 'reconstructor', 'replicator', 'updater']),
+};
 
 const APT_TIMEOUT_MS = 30 * 60_000;
 const LISTS_PATIENCE_MS = 5 * 60_000;

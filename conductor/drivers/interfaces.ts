@@ -142,7 +142,8 @@ export interface SnapshotTask extends DriverTask, RamdiskControl {
 
 /**
  * What runs on a machine that was powered on to boot the ramdisk: the agent `answers`; or it does not, but was heard of too
- * shortly ago for anything else to run there (`silent`); or the machine may have gone back to its own disk by itself.
+ * shortly ago for anything else to run there (`silent`); or the machine may have gone back to its own disk by itself, as one
+ * that has asked for its boot script again.
  */
 export type RamdiskPresence = 'answers' | 'silent' | 'perhaps gone';
 
@@ -215,9 +216,14 @@ export interface SnapshotShare {
   freeBytes(): Promise<number>;
 }
 
+/** What we may have put under an image's name, as the snapshot's row tells: nothing was there before. */
+export interface SentImage {
+  sizeBytes: number;
+}
+
 /**
  * What receives images, as a snapshot sees it: the image service (Glance v2; image-service/client), and places outside it,
- * named by a URL in place of the image's id (conductor/images/destinations). `deactivate` of such a place removes what we wrote.
+ * named by a URL in place of the image's id (conductor/images/destinations). Who was faster than an upload is told by `data.taken`.
  */
 export interface ImageService {
   show(imageId: string, signal?: AbortSignal): Promise<Image | null>;
@@ -226,8 +232,12 @@ export interface ImageService {
   /** Sets properties that the image does not have or has with other values; allowed on an active image. */
   setProperties(imageId: string, properties: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>;
   setFormats(imageId: string, formats: { disk_format?: string | null; container_format?: string | null }, signal?: AbortSignal): Promise<void>;
-  /** Resolves once the image is `queued` (an aborted upload returns to it by itself). @throws MetalshotError when it does not in time. */
-  waitUntilQueued(imageId: string, timeoutMs: number, signal?: AbortSignal): Promise<Image>;
+  /**
+   * The image once no upload to it is under way and nothing half-made of ours is left there; null: there is none.
+   * @param options ours: what may be there of our own making; null: nothing, then nothing that is seen under the name is removed.
+   * @throws TemporarilyUnavailableError when an upload is still under way as the time is over.
+   */
+  settle(imageId: string, options: { timeoutMs: number; ours: SentImage | null; signal?: AbortSignal }): Promise<Image | null>;
   /** Streams a file of known length. @throws MetalshotError; `data.retryable` tells whether another try makes sense. */
   uploadFile(imageId: string, path: string, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void }): Promise<void>;
   /**
@@ -237,8 +247,8 @@ export interface ImageService {
   uploadStream(imageId: string, data: Readable, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void; answerTimeoutMs?: number }): Promise<void>;
   /** Proves that the image is active and holds these data, by what the service computed itself. @throws OperationFailedError naming every difference. */
   verify(imageId: string, expected: { sizeBytes: number; osHashValue: string }, signal?: AbortSignal): Promise<void>;
-  /** @param isOurs of a place outside: what is there is known to be of our upload. */
-  deactivate(imageId: string, signal?: AbortSignal, isOurs?: boolean): Promise<void>;
+  /** Sees to it that nobody takes the data for a snapshot. Where that means to remove them: @throws OperationFailedError unless they are ours. */
+  deactivate(imageId: string, options: { ours: SentImage | null; signal?: AbortSignal }): Promise<void>;
 }
 
 /** The ramdisk agent's commands API; implemented by conductor/agent-client. */

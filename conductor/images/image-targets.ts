@@ -16,7 +16,7 @@ export class ImageTargets implements ImageService {
   show: ImageService['show'] = (ref, ...rest) => this.#of(ref).show(ref, ...rest);
   setProperties: ImageService['setProperties'] = (ref, ...rest) => this.#of(ref).setProperties(ref, ...rest);
   setFormats: ImageService['setFormats'] = (ref, ...rest) => this.#of(ref).setFormats(ref, ...rest);
-  waitUntilQueued: ImageService['waitUntilQueued'] = (ref, ...rest) => this.#of(ref).waitUntilQueued(ref, ...rest);
+  settle: ImageService['settle'] = (ref, ...rest) => this.#of(ref).settle(ref, ...rest);
   uploadFile: ImageService['uploadFile'] = (ref, ...rest) => this.#of(ref).uploadFile(ref, ...rest);
   uploadStream: ImageService['uploadStream'] = (ref, ...rest) => this.#of(ref).uploadStream(ref, ...rest);
   verify: ImageService['verify'] = (ref, ...rest) => this.#of(ref).verify(ref, ...rest);

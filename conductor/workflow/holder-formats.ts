@@ -1,6 +1,5 @@
 import { deadline } from '../../protocol/deadline.ts';
 import { messageOf } from '../../protocol/errors.ts';
-import { isDestination } from '../../protocol/image-ref.ts';
 import type { SnapshotDiskRow, SnapshotRow } from '../db/rows.ts';
 import { noteEvent } from './history-lines.ts';
 import type { WorkflowParts } from './parts.ts';
@@ -8,10 +7,10 @@ import type { WorkflowParts } from './parts.ts';
 const CHECK_TIMEOUT_MS = 60_000;
 
 /**
- * Takes back what a failed snapshot has left on its image holder when the image service was away: the formats that we set.
- * Repeated until it is done; what stands in the way is logged once. An image that has data by now, or is gone, or is the
- * target of another snapshot, is not the holder that was left any more: it stays as it is, and of a place outside the image
- * service, where it may be half of ours, the node's history tells.
+ * Takes back what a failed snapshot has left on its image holder when the image service was away: the formats that we set,
+ * and what is half-made there unseen. Repeated until it is done; what stands in the way is logged once. An image that has
+ * data by now, or is gone, or is the target of another snapshot, is not the holder that was left any more: it stays as it is,
+ * since so long after it may be anybody's; the node's history tells of data that are not proven to be what was captured.
  */
 export class HolderFormats {
   readonly #parts: WorkflowParts;
@@ -35,15 +34,14 @@ export class HolderFormats {
     if (await db.snapshots.holderInUse(disk.imageRef)) return;
     try {
       const signal = deadline(CHECK_TIMEOUT_MS, background.signal);
-      const image = await images.show(disk.imageRef, signal);
-      if (image?.status === 'saving') return; // an upload that the service has not rolled back yet
+      const image = await images.settle(disk.imageRef, { timeoutMs: 0, ours: null, signal });
       const isLeft = image?.status === 'queued';
       if (isLeft) await images.setFormats(disk.imageRef, Object.fromEntries(disk.formatsSet.map((name) => [name, null])), signal);
+      if (image?.status === 'active' && (disk.osHashValue === null || image.os_hash_value !== disk.osHashValue)) {
+        await noteEvent(this.#parts, { id: snapshot.nodeId }, 'conductor', `Image ${disk.imageRef} has data that are not proven to be what the failed snapshot ${snapshot.uuid} captured: unless a later snapshot or somebody else put them there, that snapshot did before its end. Look at them, and remove them if nobody needs them.`);
+      }
       await db.snapshots.updateDisk(snapshot.id, disk.position, { formatsSet: [] });
       this.#told.delete(disk.id);
-      if (image?.status === 'active' && isDestination(disk.imageRef)) {
-        await noteEvent(this.#parts, { id: snapshot.nodeId }, 'conductor', `What is at ${disk.imageRef} may be what the failed snapshot ${snapshot.uuid} wrote of its image before its end: look at it, and remove it if nobody needs it.`);
-      }
       if (!isLeft) return;
       log.info({ snapshot: snapshot.uuid, image: disk.imageRef }, 'image holder of a failed snapshot has its formats taken back');
       await noteEvent(this.#parts, { id: snapshot.nodeId }, 'conductor', `The image holder ${disk.imageRef} of the failed snapshot ${snapshot.uuid} is as it was found now: its formats were taken back.`);

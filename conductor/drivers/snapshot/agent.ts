@@ -2,7 +2,6 @@ import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { InvalidParameterError, MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
 import { streamImageProgressSchema, streamImageResultSchema, type StreamImageProgress } from '../../../protocol/agent-api.ts';
 import type { SnapshotOptions } from '../../../protocol/capture.ts';
-import { isDestination } from '../../../protocol/image-ref.ts';
 import type { DriverTask, ImageService, Outcome, Phase, SnapshotDriver, SnapshotLimits, SnapshotRequest, SnapshotShare, SnapshotTask } from '../interfaces.ts';
 import { stopCommand } from '../agent-stop.ts';
 import { CleanUp } from '../clean-up.ts';
@@ -165,8 +164,7 @@ async function checkHolder(parts: AgentSnapshotParts, task: DriverTask, request:
     throw new InvalidParameterError(`Image ${imageRef} can not receive the snapshot: ${reason}`, { image: imageRef });
   };
   if (!image) return refuse('the image service does not know it. Create it first, for example with "baremetal image create NAME".');
-  if (image.status !== 'queued' && isDestination(imageRef)) refuse('there is something at this place already (the image, or the .json beside it), and nothing is overwritten. Name another place, or remove it.');
-  if (image.status !== 'queued') refuse(`its status is ${image.status}; an image that was created and never received data (status queued) is needed.`);
+  if (image.status !== 'queued') refuse(`its status is ${image.status}: there is something at this place already (the image, or the .json beside it), and nothing is overwritten. Name an image that has never received data (status queued), or a place where there is nothing.`);
   const owner = request.anyOwner ? null : (request.projectId ?? (await parts.images.projectId()));
   if (owner !== null && image.owner !== null && image.owner !== owner) refuse(`it belongs to project ${image.owner}, not to the caller's ${owner}.`);
   if (image.disk_format !== null && image.disk_format !== 'qcow2') refuse(`its disk_format is ${image.disk_format}; snapshots are qcow2.`);
@@ -179,6 +177,6 @@ async function showImage(parts: AgentSnapshotParts, task: DriverTask, imageRef: 
     return await parts.images.show(imageRef, task.signal);
   } catch (error) {
     if (error instanceof MetalshotError && error.httpStatus < 500) throw error;
-    throw new TemporarilyUnavailableError(`${isDestination(imageRef) ? 'It can not be found out now whether an image can be written to' : 'The image service can not be asked about image'} ${imageRef}: ${messageOf(error)}`, {}, error);
+    throw new TemporarilyUnavailableError(`It can not be found out now whether an image can be written to ${imageRef}: ${messageOf(error)}`, {}, error);
   }
 }

@@ -31,7 +31,7 @@ export function chooseReceiver(task: SnapshotTask, disk: SnapshotDiskRow, storag
     task.log.info({ image: disk.imageRef, sizeBytes, reason }, 'the image goes straight to the image service');
     return new RelayedImage(async (data, signal) => {
       const startedAt = performance.now();
-      if ((await prepareHolder(task, disk, sizeBytes, signal)) === 'active') {
+      if ((await prepareHolder(task, disk, signal)) === 'active') {
         await compareWithImage(task, disk, data, sizeBytes, signal);
         await task.saveDisk(disk.position, { sizeBytes, receivedBy: 'relay' });
         return;

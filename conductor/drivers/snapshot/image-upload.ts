@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Image } from '../../../protocol/image.ts';
 import { MetalshotError, NotFoundError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
-import { isDestination, parseImageRef } from '../../../protocol/image-ref.ts';
 import type { SnapshotDiskRow } from '../../db/rows.ts';
-import type { Outcome, SnapshotTask } from '../interfaces.ts';
+import type { Outcome, SentImage, SnapshotTask } from '../interfaces.ts';
 import { ThrottledProgress } from '../throttled-progress.ts';
 import { recordManifest } from './manifest.ts';
 import type { UploadSpeed } from './upload-speed.ts';
@@ -37,42 +36,26 @@ async function uploadDisk(task: SnapshotTask, disk: SnapshotDiskRow, speed: Uplo
   }
 }
 
-/** Makes the holder ready to receive data of this length; `active`: it has some already. What is half-made there by us is removed. */
-export async function prepareHolder(task: SnapshotTask, disk: SnapshotDiskRow, sizeBytes: number, signal: AbortSignal): Promise<'ready' | 'active'> {
-  const found = await showSettled(task, disk, signal);
-  if (!found) throw new OperationFailedError(`image ${disk.imageRef} was deleted while the snapshot was taken`, { retryable: false });
-  if (found.status === 'active') {
-    if (found.size === sizeBytes || !isOurs(task, disk, found, sizeBytes)) return 'active';
-    await task.images.deactivate(disk.imageRef, signal, true);
-  }
-  // a place outside the image service is cleared of what an upload has left by the waiting
-  if (found.status !== 'queued' || isDestination(disk.imageRef)) await task.images.waitUntilQueued(disk.imageRef, task.limits.requeueTimeoutMs, signal);
-  await setMissingFormats(task, disk, found, signal);
+/**
+ * Makes the holder ready to receive data; `active`: it has some already. What is half-made there by us is removed.
+ * @throws OperationFailedError for one that receives none any more, TemporarilyUnavailableError while it is `saving`.
+ */
+export async function prepareHolder(task: SnapshotTask, disk: SnapshotDiskRow, signal: AbortSignal): Promise<'ready' | 'active'> {
+  const image = await settle(task, disk, signal);
+  if (!image) throw new OperationFailedError(`image ${disk.imageRef} was deleted while the snapshot was taken`, { retryable: false });
+  if (image.status === 'active') return 'active';
+  if (image.status !== 'queued') throw new OperationFailedError(`image ${disk.imageRef} became ${image.status} while the snapshot was taken: somebody has changed it, or put something beside it, and it is left as it is. Name another one, or remove what is there`, { retryable: false, imageStatus: image.status });
+  await setMissingFormats(task, disk, image, signal);
   return 'ready';
 }
 
-/** The image, once an upload that broke is no longer under way: the service may end it either way. @throws TemporarilyUnavailableError when it does not in time. */
-async function showSettled(task: SnapshotTask, { imageRef }: SnapshotDiskRow, signal: AbortSignal): Promise<Image | null> {
-  const image = await task.images.show(imageRef, signal);
-  if (image?.status !== 'saving') return image;
-  try {
-    return await task.images.waitUntilQueued(imageRef, task.limits.requeueTimeoutMs, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    const after = await task.images.show(imageRef, signal);
-    if (after?.status !== 'saving') return after;
-    throw new TemporarilyUnavailableError(messageOf(error), { retryable: true }, error);
-  }
-}
+const settle = (task: SnapshotTask, disk: SnapshotDiskRow, signal: AbortSignal): Promise<Image | null> =>
+  task.images.settle(disk.imageRef, { timeoutMs: task.limits.requeueTimeoutMs, ours: sentTo(task, disk), signal });
 
-/**
- * Whether what is at a place outside the image service may be of our upload: nothing was there when we noted `formatsSet`,
- * and it is as long as our image, or, on a server that may write in place, shorter and without a proof.
- */
-function isOurs(task: SnapshotTask, { position, imageRef }: SnapshotDiskRow, { size, os_hash_value: digest }: Image, sizeBytes: number | null): boolean {
-  const isNoted = (task.snapshot.disks.find((disk) => disk.position === position)?.formatsSet.length ?? 0) > 0;
-  if (!isDestination(imageRef) || !isNoted || size === null) return false;
-  return size === sizeBytes || (digest === null && parseImageRef(imageRef).kind === 'https' && (sizeBytes === null || size < sizeBytes));
+/** Formats are noted where there were no data, and the size before anything is sent: without both, nothing there is ours. */
+function sentTo(task: SnapshotTask, { position }: SnapshotDiskRow): SentImage | null {
+  const noted = task.snapshot.disks.find((disk) => disk.position === position);
+  return noted !== undefined && noted.formatsSet.length > 0 && noted.sizeBytes !== null ? { sizeBytes: noted.sizeBytes } : null;
 }
 
 /** Runs an upload. Whoever was faster than it has put something of their own there: nothing at that place is ours then. */
@@ -88,7 +71,7 @@ export async function notingTaken(task: SnapshotTask, disk: SnapshotDiskRow, upl
 async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow, speed: UploadSpeed): Promise<void> {
   const { sizeBytes } = disk;
   if (sizeBytes === null) throw new OperationFailedError(`no size is known of ${disk.imageName}`);
-  if ((await prepareHolder(task, disk, sizeBytes, task.signal)) === 'active') {
+  if ((await prepareHolder(task, disk, task.signal)) === 'active') {
     await confirm(task, disk); // it was relayed, or an earlier try got through although its reply was lost
     return;
   }
@@ -126,20 +109,13 @@ async function setMissingFormats(task: SnapshotTask, disk: SnapshotDiskRow, imag
  */
 export async function resetHolder(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
   if (disk.sizeBytes === null && disk.formatsSet.length === 0) return; // nothing was ever sent to it
-  const image = await showSettled(task, disk, task.signal);
-  if (!image) return noneLeft(task, disk);
-  if (image.status === 'active') {
-    const isWhole = disk.osHashValue !== null && image.os_hash_value === disk.osHashValue; // the upload itself had succeeded
-    if (!isWhole) await task.images.deactivate(disk.imageRef, task.signal, isOurs(task, disk, image, disk.sizeBytes));
-    await noneLeft(task, disk); // formats belong to data
-    if (isWhole) return;
-    if ((await task.images.show(disk.imageRef, task.signal))?.status === 'queued') return; // a place outside the image service, which is free again
-    throw new OperationFailedError(`image ${disk.imageRef} holds other data than was captured and was deactivated; delete it`);
-  }
-  if (image.status === 'queued' && disk.formatsSet.length > 0) {
-    await task.images.setFormats(disk.imageRef, Object.fromEntries(disk.formatsSet.map((name) => [name, null])), task.signal);
-    await noneLeft(task, disk);
-  }
+  const { imageRef, formatsSet, osHashValue } = disk;
+  const image = await settle(task, disk, task.signal);
+  const isOther = image?.status === 'active' && (osHashValue === null || image.os_hash_value !== osHashValue); // otherwise the upload itself had succeeded
+  if (isOther) await task.images.deactivate(imageRef, { ours: sentTo(task, disk), signal: task.signal });
+  if (image?.status === 'queued' && formatsSet.length > 0) await task.images.setFormats(imageRef, Object.fromEntries(formatsSet.map((name) => [name, null])), task.signal);
+  await noneLeft(task, disk); // formats belong to data
+  if (isOther && (await task.images.show(imageRef, task.signal))?.status === 'deactivated') throw new OperationFailedError(`image ${imageRef} holds other data than was captured and was deactivated; delete it`);
 }
 
 /** What is not noted here is taken back later, as long as it takes (workflow/holder-formats.ts). */

@@ -8,7 +8,7 @@ import { withDeadline } from '../../../protocol/deadline.ts';
 import { MetalshotError, NotFoundError, OperationFailedError, messageOf } from '../../../protocol/errors.ts';
 import { IMAGE_HASH_ALGO, type Image } from '../../../protocol/image.ts';
 import { MANIFEST_PROPERTY, manifestOf } from '../../../protocol/image-manifest.ts';
-import type { ImageService } from '../../drivers/interfaces.ts';
+import type { ImageService, SentImage } from '../../drivers/interfaces.ts';
 import { TakenError, type Destination, type Found } from './destination.ts';
 
 const NOW_OR_NEVER = new AbortController().signal; // never aborted
@@ -25,15 +25,15 @@ interface Proof extends Found {
 
 /**
  * Places outside the image service as snapshots see them: as an image each, named by its URL, that is `queued` while there is
- * nothing and `active` when there is. The formats that a holder is given stand for what an upload may leave behind: taking
- * them back clears the place.
+ * nothing and `active` when there is. What is seen under the name is only ever removed when it is ours: written by this
+ * process, or, as the snapshot's row tells, by one before it.
  */
 export class DestinationImages implements ImageService {
   readonly #open: (ref: string) => Destination;
   /** By URL. Lost with the process: then the data are read again. */
   readonly #proofs = new Map<string, Proof>();
-  /** Places at which there was nothing before this process wrote there, until what it wrote is proven. */
-  readonly #written = new Set<string>();
+  /** By URL: what this process wrote where there was nothing, until it is proven. */
+  readonly #written = new Map<string, Found>();
 
   /** @param open the place of a URL. @throws InvalidParameterError for one that is not allowed. */
   constructor(open: (ref: string) => Destination) {
@@ -46,11 +46,7 @@ export class DestinationImages implements ImageService {
 
   /** Never null: there is always a place. Of one that has only the document beside the data, the status is `killed`. */
   async show(ref: string, signal: AbortSignal = NOW_OR_NEVER): Promise<Image> {
-    const place = this.#open(ref);
-    const found = await place.find(signal);
-    const note = await place.readNote(signal);
-    if (found === null) return imageOf(ref, note === null ? 'queued' : 'killed', null, null);
-    return imageOf(ref, 'active', found.sizeBytes, this.#proofOf(ref, found)?.hashValue ?? statedDigest(note, found));
+    return (await this.#look(ref, this.#open(ref), signal)).image;
   }
 
   /** The document beside the data is the image's manifest. The same again: fine. */
@@ -65,16 +61,19 @@ export class DestinationImages implements ImageService {
     await place.writeNote(text, signal);
   }
 
-  /** A place has no formats. Taken back they mean that an upload was given up: nothing of it stays. */
-  async setFormats(ref: string, formats: Parameters<ImageService['setFormats']>[1], signal: AbortSignal = NOW_OR_NEVER): Promise<void> {
-    if (Object.values(formats).every((format) => format === null)) await this.#open(ref).clear(signal);
+  /** A place has no formats. */
+  setFormats(): Promise<void> {
+    return Promise.resolve();
   }
 
-  async waitUntilQueued(ref: string, _timeoutMs: number, signal: AbortSignal = NOW_OR_NEVER): Promise<Image> {
-    const image = await this.show(ref, signal);
-    if (image.status !== 'queued') throw new TakenError(ref);
-    await this.#open(ref).clear(signal);
-    return image;
+  /** Nobody else uploads to a place: what is half-made there is left of an upload of ours that broke. */
+  async settle(ref: string, { ours, signal = NOW_OR_NEVER }: Parameters<ImageService['settle']>[1]): Promise<Image> {
+    const place = this.#open(ref);
+    const { image, hasNote } = await this.#look(ref, place, signal);
+    const isHalf = place.writesInPlace && !hasNote && isHalfOf(ours, image); // ours gets its note once it is whole
+    if (isHalf) await this.#remove(ref, place, signal);
+    if (ours !== null || image.status !== 'active') await place.clear(signal);
+    return isHalf ? this.show(ref, signal) : image;
   }
 
   async uploadFile(ref: string, path: string, sizeBytes: number, options: Parameters<ImageService['uploadFile']>[3]): Promise<void> {
@@ -98,9 +97,10 @@ export class DestinationImages implements ImageService {
       data.destroy();
       meter.destroy();
     }
-    this.#written.add(ref);
     const found = await place.find(signal);
-    if (outcome === 'proven' && found !== null) this.#remember(ref, { ...found, hashValue: meter.result().hashValue });
+    if (found === null) return; // gone again already: there is nothing to prove
+    this.#written.set(ref, found);
+    if (outcome === 'proven') this.#remember(ref, { ...found, hashValue: meter.result().hashValue });
   }
 
   /** Of data that this process has not just written, and of places that confirm nothing, the digest is made by reading them back. What we wrote and is not what it should be is removed. */
@@ -111,17 +111,39 @@ export class DestinationImages implements ImageService {
     try {
       verifyUploaded(found && imageOf(ref, 'active', found.sizeBytes, this.#proofs.get(ref)?.hashValue ?? null), expected);
     } catch (error) {
-      if (this.#written.delete(ref)) await withDeadline(REMOVAL_TIMEOUT_MS, [], (limited) => place.remove(limited));
+      if (this.#hasWritten(ref, found)) await withDeadline(REMOVAL_TIMEOUT_MS, [], (limited) => this.#remove(ref, place, limited));
       throw error;
     }
     this.#written.delete(ref);
     await place.clear(signal); // of a try that died between giving the data their name and tidying up
   }
 
-  /** Removes the data. @throws OperationFailedError unless they were written by us: somebody may need them. */
-  async deactivate(ref: string, signal: AbortSignal = NOW_OR_NEVER, isOurs = false): Promise<void> {
-    if (!this.#written.delete(ref) && !isOurs) throw new OperationFailedError(`${ref} holds data that are not proven to be what was captured, and that may be somebody else's: they were left as they are. Look at them, and remove them if nobody needs them`);
-    await this.#open(ref).remove(signal);
+  /** Removes the data. Nothing there: fine. @throws OperationFailedError unless they are ours: somebody may need them. */
+  async deactivate(ref: string, { ours, signal = NOW_OR_NEVER }: Parameters<ImageService['deactivate']>[1]): Promise<void> {
+    const place = this.#open(ref);
+    const found = await place.find(signal);
+    if (found === null) return;
+    if (!this.#hasWritten(ref, found) && found.sizeBytes !== ours?.sizeBytes) throw new OperationFailedError(`${ref} holds data that are not proven to be what was captured, and that may be somebody else's: they were left as they are. Look at them, and remove them if nobody needs them`);
+    await this.#remove(ref, place, signal);
+  }
+
+  async #look(ref: string, place: Destination, signal: AbortSignal): Promise<{ image: Image; hasNote: boolean }> {
+    const found = await place.find(signal);
+    const note = await place.readNote(signal);
+    const hasNote = note !== null;
+    if (found === null) return { image: imageOf(ref, hasNote ? 'killed' : 'queued', null, null), hasNote };
+    return { image: imageOf(ref, 'active', found.sizeBytes, this.#proofOf(ref, found)?.hashValue ?? statedDigest(note, found)), hasNote };
+  }
+
+  async #remove(ref: string, place: Destination, signal: AbortSignal): Promise<void> {
+    await place.remove(signal);
+    this.#written.delete(ref);
+  }
+
+  /** Whether this is what this process wrote there, and not what somebody has put in its place since. */
+  #hasWritten(ref: string, found: Found | null): boolean {
+    const written = this.#written.get(ref);
+    return written !== undefined && found?.version === written.version && found.sizeBytes === written.sizeBytes;
   }
 
   #remember(ref: string, proof: Proof): void {
@@ -141,6 +163,10 @@ function statedDigest(note: string | null, { sizeBytes }: Found): string | null 
   const image = note === null ? undefined : manifestOf({ [MANIFEST_PROPERTY]: note })?.image;
   return image?.size_bytes === sizeBytes && image.os_hash_algo === IMAGE_HASH_ALGO ? image.os_hash_value : null;
 }
+
+/** Nobody has proven it, and it is shorter than what we sent. */
+const isHalfOf = (ours: SentImage | null, { status, size, os_hash_value: digest }: Image): boolean =>
+  ours !== null && status === 'active' && digest === null && size !== null && size >= 0 && size < ours.sizeBytes;
 
 function imageOf(ref: string, status: Image['status'], size: number | null, osHashValue: string | null): Image {
   const formats = status === 'active' ? { disk_format: 'qcow2', container_format: 'bare' } : { disk_format: null, container_format: null };

@@ -17,6 +17,8 @@ export interface Found {
 
 /** Every method may be called again. @throws MetalshotError; `data.retryable` where another try makes sense. */
 export interface Destination {
+  /** Half an image may be seen under the name: of an upload that broke, or that is under way. */
+  readonly writesInPlace: boolean;
   /** What is there under the name, whole; null: nothing. */
   find(signal: AbortSignal): Promise<Found | null>;
   /**

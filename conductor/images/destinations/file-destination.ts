@@ -23,6 +23,7 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 export function fileDestination(url: URL, roots: readonly string[]): Destination {
   const at = <T>(work: (place: FilePlace) => Promise<T>): Promise<T> => atPlace(url, roots, work);
   return {
+    writesInPlace: false,
     find: () => at(findFile),
     write: (data, sizeBytes, { signal, onProgress }) =>
       at<'proven'>(async (place) => {

@@ -46,6 +46,8 @@ function isBelow(prefix: URL, { origin, pathname }: URL): boolean {
 }
 
 class HttpsDestination implements Destination {
+  /** Some servers do, and none tells. */
+  readonly writesInPlace = true;
   readonly #url: string;
   readonly #place: HttpsPlace;
   readonly #times: TransferTimes;

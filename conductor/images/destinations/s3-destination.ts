@@ -12,6 +12,7 @@ import { unquoted, uploadInParts } from './s3-upload.ts';
 
 /** An object of an S3 store. */
 export class S3Destination implements Destination {
+  readonly writesInPlace = false;
   readonly #place: string;
   readonly #object: { Bucket: string; Key: string };
   readonly #access: S3Access;

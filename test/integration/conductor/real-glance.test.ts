@@ -72,7 +72,7 @@ describeWhere(['root', 'fuse', 'loop'], 'with a real Glance', () => {
     wire.cut();
     try {
       const reply = await rig.api.provision(node, 'snapshot', { image_ref: holder });
-      expect({ status: reply.status, says: faultString(reply) }).toEqual({ status: 503, says: expect.stringMatching(/image service can not be asked/) });
+      expect({ status: reply.status, says: faultString(reply) }).toEqual({ status: 503, says: expect.stringMatching(/can not be found out now whether an image can be written to .*: The image service cannot be reached/) });
     } finally {
       wire.mend();
     }

@@ -25,6 +25,8 @@ const MIB = 1024 ** 2;
 export const DATA = randomBytes(18 * MIB + 12_345);
 export const sha512 = (data: Buffer): string => createHash('sha512').update(data).digest('hex');
 export const WHOLE = { sizeBytes: DATA.length, osHashValue: sha512(DATA) };
+/** What the history tells of an upload of DATA. */
+export const OURS = { sizeBytes: DATA.length };
 export const signal = new AbortController().signal;
 export const TIMES = { timeoutMs: 10_000, stallTimeoutMs: 3_000, answerTimeoutMs: 10_000 };
 
@@ -35,7 +37,8 @@ export async function* pieces(until = DATA.length, atEnd: () => void = () => und
 }
 export const nameOf = (ref: string): string => ref.slice(ref.lastIndexOf('/') + 1);
 
-export function keepsItsPromises(start: () => Promise<Stage>): void {
+/** @param showsHalves half an upload may be seen under its name. */
+export function keepsItsPromises(start: () => Promise<Stage>, { showsHalves = false } = {}): void {
   let stage: Stage;
   let directory: string;
   let images: ReturnType<typeof createDestinations>['images'];
@@ -49,6 +52,13 @@ export function keepsItsPromises(start: () => Promise<Stage>): void {
     await stage.close();
   });
   const another = (): typeof images => createDestinations(stage.options).images;
+  /** Somebody, or a conductor that has died since, puts something there. */
+  async function put(data: Buffer): Promise<void> {
+    const place = createDestinations(stage.options).open(stage.ref);
+    await place.remove(signal);
+    await place.write(Readable.from([data]), data.length, { signal, onProgress: () => undefined });
+  }
+  const putManifest = (text: string): Promise<void> => createDestinations(stage.options).open(stage.ref).writeNote(text, signal);
   const stream = (data: AsyncIterable<Buffer>, sizeBytes = DATA.length, stopped = signal): Promise<void> => images.uploadStream(stage.ref, Readable.from(data), sizeBytes, { signal: stopped });
   const expectNothing = async (): Promise<void> => {
     expect(Object.keys(await stage.contents())).toEqual([]);
@@ -98,7 +108,6 @@ export function keepsItsPromises(start: () => Promise<Stage>): void {
   test('nothing is overwritten', async () => {
     await stream(pieces());
     await expect(another().uploadStream(stage.ref, Readable.from([Buffer.from('other data')]), 10, { signal })).rejects.toMatchObject({ message: expect.stringMatching(/nothing is overwritten/), data: expect.objectContaining({ retryable: false }) });
-    await expect(images.waitUntilQueued(stage.ref, 1_000)).rejects.toThrow(/nothing is overwritten/);
     expect((await stage.contents())[nameOf(stage.ref)]?.equals(DATA)).toBe(true);
   });
 
@@ -106,10 +115,61 @@ export function keepsItsPromises(start: () => Promise<Stage>): void {
     await stream(pieces());
     const wrong = { ...WHOLE, osHashValue: '0'.repeat(128) };
     await expect(another().verify(stage.ref, wrong)).rejects.toThrow(/does not hold the data/);
-    await expect(another().deactivate(stage.ref)).rejects.toThrow(/somebody else's: they were left/);
+    await expect(another().deactivate(stage.ref, { ours: null })).rejects.toThrow(/somebody else's: they were left/);
+    await expect(another().deactivate(stage.ref, { ours: { sizeBytes: DATA.length + 1 } })).rejects.toThrow(/somebody else's: they were left/);
     expect(Object.keys(await stage.contents())).toEqual([nameOf(stage.ref)]);
     await expect(images.verify(stage.ref, wrong)).rejects.toThrow(/does not hold the data/);
     await expectNothing();
+  });
+
+  test('what somebody has put in the place of what we wrote is left, and named', async () => {
+    await stream(pieces());
+    const theirs = Buffer.alloc(DATA.length, 7);
+    await put(theirs);
+    await expect(images.verify(stage.ref, WHOLE)).rejects.toThrow(/does not hold the data/);
+    await expect(images.deactivate(stage.ref, { ours: null })).rejects.toThrow(/somebody else's: they were left/);
+    expect((await stage.contents())[nameOf(stage.ref)]?.equals(theirs)).toBe(true);
+  });
+
+  test('what a conductor that died has written whole is kept to be proven, and removed when it is given up', async () => {
+    await put(DATA);
+    expect(await images.settle(stage.ref, { timeoutMs: 0, ours: OURS })).toMatchObject({ status: 'active', size: DATA.length });
+    await images.deactivate(stage.ref, { ours: OURS });
+    await expectNothing();
+    await images.deactivate(stage.ref, { ours: OURS }); // again: fine
+  });
+
+  test('half of it is removed where half an upload is seen under its name, and otherwise is none of ours', async () => {
+    await put(DATA.subarray(0, 1_000));
+    const settled = await images.settle(stage.ref, { timeoutMs: 0, ours: OURS });
+    expect(settled).toMatchObject(showsHalves ? { status: 'queued', size: null } : { status: 'active', size: 1_000 });
+    expect(Object.keys(await stage.contents())).toEqual(showsHalves ? [] : [nameOf(stage.ref)]);
+  });
+
+  test.each([
+    ['where we sent nothing', DATA.subarray(0, 1_000), null, false],
+    ['longer than what we sent', Buffer.concat([DATA, DATA.subarray(0, 1)]), OURS, false],
+    ['shorter, with a manifest beside it', DATA.subarray(0, 1_000), OURS, true],
+  ])("another's image is kept: %s", async (_what, theirs, ours, hasManifest) => {
+    await put(theirs);
+    if (hasManifest) await putManifest('{"by":"somebody"}');
+    expect(await images.settle(stage.ref, { timeoutMs: 0, ours })).toMatchObject({ status: 'active', size: theirs.length });
+    await expect(images.deactivate(stage.ref, { ours })).rejects.toThrow(/somebody else's: they were left/);
+    expect((await stage.contents())[nameOf(stage.ref)]?.equals(theirs)).toBe(true);
+  });
+
+  test.each([['in a snapshot that has sent something', OURS], ['long after one', null]])('a stray manifest is kept, what is half-made beside it is not: %s', async (_when, ours) => {
+    await stage.leaveBehind?.();
+    await putManifest('{}');
+    expect(await images.settle(stage.ref, { timeoutMs: 0, ours })).toMatchObject({ status: 'killed', size: null });
+    expect(Object.keys(await stage.contents())).toEqual([`${nameOf(stage.ref)}.json`]);
+  });
+
+  test("what is half-made unseen is removed beside another's image too, if we have sent something", async () => {
+    await stage.leaveBehind?.();
+    await put(Buffer.concat([DATA, DATA]));
+    expect(await images.settle(stage.ref, { timeoutMs: 0, ours: OURS })).toMatchObject({ status: 'active' });
+    expect(Object.keys(await stage.contents())).toEqual([nameOf(stage.ref)]);
   });
 
   test('the manifest lies beside the data as JSON: the same again is fine, another one is refused', async () => {
@@ -126,10 +186,7 @@ export function keepsItsPromises(start: () => Promise<Stage>): void {
   test('what a conductor that died has left is removed, and the upload succeeds', async () => {
     await stage.leaveBehind?.();
     expect(await images.show(stage.ref)).toMatchObject({ status: 'queued' });
-    await images.waitUntilQueued(stage.ref, 1_000);
-    await expectNothing();
-    await stage.leaveBehind?.();
-    await images.setFormats(stage.ref, { disk_format: null, container_format: null }); // as after a snapshot that failed
+    expect(await images.settle(stage.ref, { timeoutMs: 0, ours: null })).toMatchObject({ status: 'queued' });
     await expectNothing();
     await stage.leaveBehind?.();
     await stream(pieces());

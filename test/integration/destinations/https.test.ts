@@ -22,7 +22,7 @@ describe('a server', () =>
       contents: () => Promise.resolve(Object.fromEntries([...server.stored].map(([path, data]) => [nameOf(path), data]))),
       close: () => server.close(),
     };
-  }));
+  }, { showsHalves: true }));
 
 describe('beyond that,', () => {
   let server: PutServer;

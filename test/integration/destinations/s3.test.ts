@@ -1,59 +1,17 @@
-/**
- * `s3:` destinations. Against the strict double of test/rig; against a real store too when S3_TEST_ENDPOINT names one
- * (S3_TEST_ACCESS_KEY, S3_TEST_SECRET, S3_TEST_BUCKET: an empty bucket that may be filled and emptied).
- */
+/** `s3:` destinations, against the strict double of test/rig; against a real store: s3-real-store.test.ts. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { CreateMultipartUploadCommand, DeleteObjectCommand, GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client, UploadPartCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
 import { partBytesOf } from '../../../conductor/images/destinations/s3-upload.ts';
-import { createDestinations, type DestinationsOptions } from '../../../conductor/images/destinations/destinations.ts';
+import { createDestinations } from '../../../conductor/images/destinations/destinations.ts';
 import { S3Store } from '../../rig/s3-store.ts';
 import { TcpRelay } from '../../rig/tcp-relay.ts';
 import { until } from '../../rig/until.ts';
-import { DATA, keepsItsPromises, pieces, signal, TIMES, WHOLE, type Stage } from './contract.ts';
+import { DATA, keepsItsPromises, pieces, signal, TIMES, WHOLE } from './contract.ts';
+import { optionsFor, stageOn, type Access } from './s3-stage.ts';
 
 const MIB = 1024 ** 2;
 
-interface Access {
-  endpoint: string;
-  accessKeyId: string;
-  secret: string;
-  bucket: string;
-}
-const optionsFor = ({ endpoint, accessKeyId, secret, bucket }: Access): DestinationsOptions => ({
-  fileRoots: [],
-  https: [],
-  s3: { endpoint, region: 'us-east-1', accessKeyId, secretAccessKey: () => Promise.resolve(secret), buckets: [bucket, 'missing'], pathStyle: true },
-  times: TIMES,
-});
 const accessTo = (store: S3Store, port = store.port): Access => ({ endpoint: `http://127.0.0.1:${port}`, accessKeyId: store.accessKeyId, secret: store.secret, bucket: store.bucket });
-
-/** What a real store holds, as everybody sees it. */
-function stageOn(access: Access, close: () => Promise<void>): Stage {
-  const client = new S3Client({ endpoint: access.endpoint, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: access.accessKeyId, secretAccessKey: access.secret }, requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' });
-  const Bucket = access.bucket;
-  const Key = 'rack-1/web-1.qcow2';
-  const keys = async (): Promise<string[]> => ((await client.send(new ListObjectsV2Command({ Bucket }))).Contents ?? []).flatMap(({ Key: key }) => key ?? []);
-  return {
-    options: optionsFor(access),
-    ref: `s3://${Bucket}/${Key}`,
-    async contents() {
-      const found: Record<string, Buffer> = {};
-      for (const key of await keys()) found[key.replace('rack-1/', '')] = Buffer.from((await (await client.send(new GetObjectCommand({ Bucket, Key: key }))).Body?.transformToByteArray()) ?? []);
-      for (const { UploadId } of (await client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []) found[`upload ${UploadId}`] = Buffer.alloc(0);
-      return found;
-    },
-    async leaveBehind() {
-      const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
-      await client.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 1, Body: DATA.subarray(0, 5 * MIB) }));
-    },
-    async close() {
-      for (const key of await keys()) await client.send(new DeleteObjectCommand({ Bucket, Key: key }));
-      client.destroy();
-      await close();
-    },
-  };
-}
 
 describe('an object', () =>
   keepsItsPromises(async () => {
@@ -68,11 +26,6 @@ describe('an object of a store that knows no conditions', () =>
     store.opaqueEtags = true;
     return stageOn(accessTo(store), () => store.close());
   }));
-
-const { S3_TEST_ENDPOINT: endpoint, S3_TEST_ACCESS_KEY: accessKeyId, S3_TEST_SECRET: secret, S3_TEST_BUCKET: bucket } = process.env;
-if (endpoint !== undefined && accessKeyId !== undefined && secret !== undefined && bucket !== undefined) {
-  describe('an object of a real store', () => keepsItsPromises(() => Promise.resolve(stageOn({ endpoint, accessKeyId, secret, bucket }, () => Promise.resolve()))));
-}
 
 describe('beyond that,', () => {
   let store: S3Store;
@@ -125,7 +78,7 @@ describe('beyond that,', () => {
 
   test('other keys that begin like ours keep their uploads', async () => {
     store.uploads.set('u', { id: 'u', key: 'rack-1/web-1.qcow2.other.qcow2', parts: new Map() });
-    await images.waitUntilQueued(ref, 1_000);
+    await images.settle(ref, { timeoutMs: 0, ours: null });
     expect([...store.uploads.keys()]).toEqual(['u']);
   });
 
@@ -148,7 +101,7 @@ describe('beyond that,', () => {
       await expect(uploading).rejects.toMatchObject({ data: expect.objectContaining({ retryable: true }) });
       expect(store.uploads.size).toBe(1);
       relay.mend();
-      await remote.waitUntilQueued(ref, 1_000);
+      await remote.settle(ref, { timeoutMs: 0, ours: null });
       expect(store.uploads.size).toBe(0);
       await upload(remote);
       await remote.verify(ref, WHOLE);

@@ -72,7 +72,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const stop = new AbortController();
     const upload = client.uploadFile(id, spooled.path, 256 * 1024 * 1024, { signal: stop.signal, onProgress: () => stop.abort(new Error('the operator aborts')) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('it was stopped'), data: { retryable: false, stopped: true, status: null, imageStatus: expect.stringMatching(/saving|queued/) } });
-    expect((await client.waitUntilQueued(id, 10_000)).status).toBe('queued');
+    expect(await client.settle(id, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
     const again = await spooledFile(randomBytes(1000));
     await client.uploadFile(id, again.path, again.sizeBytes, { signal: unaborted() });
     verifyUploaded(await client.show(id), again);
@@ -87,7 +87,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const upload = client.uploadFile(id, spooled.path, sizeBytes, { signal: unaborted(), onProgress: () => void (deletion ??= client.delete(id)) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('deleted while the upload was under way'), data: { retryable: false, imageStatus: 'missing' } });
     await deletion;
-    await expect(client.waitUntilQueued(id, 1_000)).rejects.toMatchObject({ message: expect.stringContaining('was deleted') });
+    expect(await client.settle(id, { timeoutMs: 1_000 })).toBeNull();
   }, 60_000);
 
   test('an image that has data already: refused before any byte is sent, no retry', async () => {
@@ -98,7 +98,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const upload = client.uploadFile(id, spooled.path, spooled.sizeBytes, { signal: unaborted(), onProgress: (sent) => (bytes = sent) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('is not queued'), data: { status: 409, retryable: false, imageStatus: 'active' } });
     expect(bytes).toBe(0);
-    await expect(client.waitUntilQueued(id, 1_000)).rejects.toMatchObject({ message: expect.stringContaining('is active, expected queued') });
+    expect(await client.settle(id, { timeoutMs: 0 })).toMatchObject({ status: 'active', size: 5 });
   });
 
   test('an image that another upload is filling: refused, no retry', async () => {
@@ -106,7 +106,10 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const id = await api.create();
     const other = await api.beginUpload(id, Buffer.alloc(10), 20);
     await expect(client.uploadFile(id, spooled.path, spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ data: { status: 409, retryable: false, imageStatus: 'saving' } });
+    await expect(client.settle(id, { timeoutMs: 0 })).rejects.toMatchObject({ httpStatus: 503, message: expect.stringContaining('still saving'), data: { retryable: true, imageStatus: 'saving' } });
+    const settled = client.settle(id, { timeoutMs: 10_000 });
     expect((await other.finish(Buffer.alloc(10))).status).toBe(204);
+    expect(await settled).toMatchObject({ status: 'active', size: 20 }); // an upload may also end well
   });
 
   test('a missing image, unset formats, a malformed id: refused with the reason', async () => {
@@ -158,7 +161,7 @@ test('a Glance that is killed while it receives data never frees the image: wait
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('connection to the image service failed'), data: { retryable: true, status: null, imageStatus: 'unknown' } });
     await killing;
     await glance.start();
-    await expect(client.waitUntilQueued(id, 2_000)).rejects.toMatchObject({ message: expect.stringMatching(/still saving .* delete it and create a new one/), data: { retryable: false, imageStatus: 'saving' } });
+    await expect(client.settle(id, { timeoutMs: 2_000 })).rejects.toMatchObject({ message: expect.stringMatching(/still saving .* delete it and create a new one/), data: { retryable: true, imageStatus: 'saving' } });
     await client.delete(id);
   } finally {
     await glance.stop();

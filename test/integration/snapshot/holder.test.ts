@@ -4,10 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { SnapshotDiskRow } from '../../../conductor/db/rows.ts';
 import type { ImageService, SnapshotTask } from '../../../conductor/drivers/interfaces.ts';
-import { prepareHolder, resetHolder } from '../../../conductor/drivers/snapshot/image-upload.ts';
+import { notingTaken, prepareHolder, resetHolder } from '../../../conductor/drivers/snapshot/image-upload.ts';
 import { createDestinations } from '../../../conductor/images/destinations/destinations.ts';
+import { ImageTargets } from '../../../conductor/images/image-targets.ts';
 import { GlanceClient } from '../../../image-service/client.ts';
 import { createImageServer, listenImageServer } from '../../../image-service/embedded/server.ts';
 import { noToken } from '../../../image-service/token-provider.ts';
@@ -17,6 +19,7 @@ import { until } from '../../rig/until.ts';
 import { DATA, sha512, signal, TIMES } from '../destinations/contract.ts';
 
 const log = createLogger('holder', 'silent');
+const clientOf = (url: string): GlanceClient => new GlanceClient({ url, token: noToken, timeoutMs: 5_000, log });
 const NOTED = ['disk_format', 'container_format'];
 
 /** A snapshot whose image has come to the conductor, as far as `known` says. */
@@ -44,7 +47,7 @@ class Upload {
     return this.#disk;
   }
 
-  prepare = (): Promise<'ready' | 'active'> => prepareHolder(this.task, this.#disk, DATA.length, signal);
+  prepare = (): Promise<'ready' | 'active'> => prepareHolder(this.task, this.#disk, signal);
   reset = (): Promise<void> => resetHolder(this.task, this.#disk);
 }
 
@@ -57,7 +60,7 @@ describe('an image of the image service', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'metalshot-holder-'));
     service = await listenImageServer(createImageServer({ directory, log }), { host: '127.0.0.1', port: 0 });
-    images = new GlanceClient({ url: service.url, token: noToken, timeoutMs: 5_000, log });
+    images = clientOf(service.url);
     ({ id } = await images.create({ name: 'holder', disk_format: 'qcow2', container_format: 'bare' }));
     // an upload whose answer nobody of us waits for any more
     put = httpRequest(`${service.url}/v2/images/${id}/file`, { method: 'PUT', agent: false, headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': DATA.length } });
@@ -98,6 +101,25 @@ describe('an image of the image service', () => {
     await expect(new Upload(images, id, { osHashValue: null }).reset()).rejects.toThrow(/was deactivated; delete it/);
     expect((await images.show(id))?.status).toBe('deactivated');
   });
+
+  test('that somebody has deactivated receives nothing, another try is of no use, and it is left so', async () => {
+    put.end(DATA.subarray(1_000));
+    await until('the image is active', async () => (await images.show(id))?.status === 'active');
+    await images.deactivate(id);
+    const upload = new Upload(images, id, { formatsSet: NOTED });
+    await expect(upload.prepare()).rejects.toMatchObject({ message: expect.stringMatching(/became deactivated while .* Name another one, or remove/), data: { retryable: false } });
+    await upload.reset();
+    expect((await images.show(id))?.status).toBe('deactivated');
+    expect(upload.disk.formatsSet).toEqual([]);
+  });
+
+  test('that is deleted receives nothing either', async () => {
+    await images.delete(id);
+    const upload = new Upload(images, id, { formatsSet: NOTED });
+    await expect(upload.prepare()).rejects.toMatchObject({ message: expect.stringMatching(/was deleted/), data: { retryable: false } });
+    await upload.reset();
+    expect(upload.disk.formatsSet).toEqual([]);
+  });
 });
 
 describe('a place on a server that writes in place, after a conductor that died while it uploaded:', () => {
@@ -108,7 +130,8 @@ describe('a place on a server that writes in place, after a conductor that died 
   beforeEach(async () => {
     server = await PutServer.start();
     ref = `https://127.0.0.1:${server.port}${PATH}`;
-    ({ images } = createDestinations({ fileRoots: [], https: [{ prefix: `https://127.0.0.1:${server.port}/images`, ca: server.certificate, authorization: () => Promise.resolve(server.authorization) }], times: TIMES }));
+    const places = createDestinations({ fileRoots: [], https: [{ prefix: `https://127.0.0.1:${server.port}/images`, ca: server.certificate, authorization: () => Promise.resolve(server.authorization) }], times: TIMES });
+    images = new ImageTargets(clientOf('http://127.0.0.1:9'), places.images); // nobody is there: it is not asked
   });
   afterEach(() => server.close());
   const leave = (data: Buffer): void => void server.stored.set(PATH, data);
@@ -137,13 +160,31 @@ describe('a place on a server that writes in place, after a conductor that died 
   });
 
   test.each([
-    ['was there before we began', DATA.subarray(0, 1_000), []],
-    ['is longer than what we sent', Buffer.concat([DATA, DATA]), NOTED],
-  ])('what %s is left, and named', async (_, data, formatsSet) => {
+    ['was there before we began', DATA.subarray(0, 1_000), { formatsSet: [] }],
+    ['is longer than what we sent', Buffer.concat([DATA, DATA]), { formatsSet: NOTED }],
+    ['came before we sent anything', DATA.subarray(0, 1_000), { formatsSet: NOTED, sizeBytes: null }],
+  ])('what %s is left, and named', async (_, data, known) => {
     leave(data);
-    const upload = new Upload(images, ref, { formatsSet });
+    const upload = new Upload(images, ref, known);
     expect(await upload.prepare()).toBe('active');
     await expect(upload.reset()).rejects.toThrow(/may be somebody else's: they were left/);
     expect(server.stored.get(PATH)).toEqual(data);
+  });
+
+  test('a manifest that somebody has put there is kept: nothing is sent beside it, and another try is of no use', async () => {
+    server.stored.set(`${PATH}.json`, Buffer.from('{}'));
+    const upload = new Upload(images, ref, { formatsSet: NOTED });
+    await expect(upload.prepare()).rejects.toMatchObject({ message: expect.stringMatching(/became killed while .* put something beside it/), data: { retryable: false } });
+    await upload.reset();
+    expect([...server.stored.keys()]).toEqual([`${PATH}.json`]);
+    expect(upload.disk.formatsSet).toEqual([]);
+  });
+
+  test('what somebody was faster with is kept, whatever was noted before', async () => {
+    leave(DATA);
+    const upload = new Upload(images, ref, { formatsSet: NOTED });
+    await expect(notingTaken(upload.task, upload.disk, () => images.uploadStream(ref, Readable.from([DATA]), DATA.length, { signal }))).rejects.toThrow(/nothing is overwritten/);
+    await expect(new Upload(images, ref, { ...upload.disk, osHashValue: null }).reset()).rejects.toThrow(/may be somebody else's: they were left/);
+    expect(server.stored.get(PATH)).toEqual(DATA);
   });
 });

@@ -139,15 +139,28 @@ describe('reading', () => {
     expect(requests.map(({ url: requested }) => requested)).toEqual(['/v2/images?limit=100&name=x', '/v2/images?marker=a&name=x']);
   });
 
-  test('waiting for an image bridges a restart of the service', async () => {
+  test('waiting for the end of an upload bridges a restart of the service', async () => {
     let asked = 0;
     answers.GET = (request, response) => {
       asked += 1;
-      if (asked === 1) request.socket.destroy();
-      else image({ status: asked === 2 ? 'saving' : 'queued' })(request, response);
+      if (asked === 2) request.socket.destroy();
+      else image({ status: asked === 1 ? 'saving' : 'queued' })(request, response);
     };
-    expect((await client().waitUntilQueued(ID, 10_000)).status).toBe('queued');
+    expect(await client().settle(ID, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
     expect(asked).toBe(3);
+  });
+
+  test('a service that can not be asked at all is told at once, not waited for', async () => {
+    answers.GET = (request) => void request.socket.destroy();
+    await expect(client().settle(ID, { timeoutMs: 60_000 })).rejects.toMatchObject({ httpStatus: 503, message: expect.stringContaining('cannot be reached') });
+    expect(requests).toHaveLength(1);
+  });
+
+  test('an image that is none any more, or was killed, is shown as it is', async () => {
+    answers.GET = image({ status: 'killed' });
+    expect(await client().settle(ID, { timeoutMs: 0 })).toMatchObject({ status: 'killed' });
+    answers.GET = answer(404);
+    expect(await client().settle(ID, { timeoutMs: 0 })).toBeNull();
   });
 });
 

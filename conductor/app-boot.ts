@@ -95,6 +95,7 @@ const ledgerOf = (db: Database): BootLedger => ({
     return node ? { node, ports: await db.ports.ofNode(node.id) } : null;
   },
   claim: (nodeId, bootNonceHash) => db.nodes.claimRamdiskBoot(nodeId, bootNonceHash),
+  noteLeft: (nodeId) => db.nodes.noteRamdiskLeft(nodeId),
 });
 
 /** Without the slash at the end that a URL has by itself. */

@@ -138,6 +138,12 @@ export class NodeStore {
     return claimed === 1;
   }
 
+  /** Notes that somebody boots again what the ramdisk was handed out for: from `served` to `left`, by whoever is first; false otherwise. */
+  async noteRamdiskLeft(id: number): Promise<boolean> {
+    const noted = await this.#connection.run((manager) => updateRows(manager, NodeEntity, { id, ramdiskBoot: 'served' }, { ramdiskBoot: 'left' }));
+    return noted === 1;
+  }
+
   /** The nodes with a power change under way. */
   withPowerTarget(): Promise<NodeRow[]> {
     return this.#connection.run((manager) => manager.find(NodeEntity, { where: { targetPowerState: Not(IsNull()) }, order: { id: 'ASC' } }));

@@ -9,7 +9,7 @@ export type InterfaceKind = (typeof INTERFACE_KINDS)[number];
 
 export type PowerOffDue = 'none' | 'shutdown' | 'ramdisk';
 export type BootBack = 'pending' | 'done' | 'failed';
-export type RamdiskBoot = 'armed' | 'served';
+export type RamdiskBoot = 'armed' | 'served' | 'left';
 
 export interface NodeRow {
   id: number;
@@ -61,7 +61,10 @@ export interface NodeRow {
   powerOffDue: PowerOffDue;
   bootBackAttempts: number;
   bootBackNextAt: Date | null;
-  /** The next boot from the network gets the ramdisk, once (`armed`), or it has got it (`served`); null: it gets its own disk. */
+  /**
+   * The next boot from the network gets the ramdisk, once (`armed`), or has got it (`served`), or a further one has come since
+   * (`left`): the machine was reset and runs its own disk, or somebody asked in its name. Null: it gets its own disk.
+   */
   ramdiskBoot: RamdiskBoot | null;
   /** SHA-256 (hex) of the nonce that the ramdisk of this boot has to bring to its lookup; null: none is asked for. */
   bootNonceHash: string | null;

@@ -12,6 +12,8 @@ export interface BootLedger {
   machineOf(address: string): Promise<BootMachine | null>;
   /** From `armed` to `served` with the hash of the nonce; false when somebody else was first, or it is not armed any more. */
   claim(nodeId: number, bootNonceHash: string): Promise<boolean>;
+  /** From `served` to `left`: whoever was given the ramdisk may run from its own disk now. False when it is not served, or noted already. */
+  noteLeft(nodeId: number): Promise<boolean>;
 }
 
 export interface ScriptParts {
@@ -26,7 +28,8 @@ export interface ScriptParts {
 
 /**
  * The script for the machine with this address: the ramdisk for one that is to be taken into it, once; for everybody else
- * the own disk. So a ramdisk that panics, and a machine whose boot order was never put back, end at their own disk.
+ * the own disk. So a ramdisk that panics, and a machine whose boot order was never put back, end at their own disk; that
+ * a machine came back is stored, since its power must not be cut then as that of a ramdisk.
  * @param peer who asks, for the log.
  */
 export async function scriptOfMachine(address: string, peer: string, parts: ScriptParts): Promise<string> {
@@ -39,7 +42,8 @@ export async function scriptOfMachine(address: string, peer: string, parts: Scri
   }
   const { node, ports } = machine;
   const known = { node: node.uuid, address, peer };
-  if (node.ramdiskBoot === 'served') {
+  if (node.ramdiskBoot === 'served' || node.ramdiskBoot === 'left') {
+    await ledger.noteLeft(node.id);
     log.warn({ ...known, alarm: true }, 'a machine whose ramdisk was handed out already boots from the network: it was reset, or somebody asks in its name; it gets its own disk');
     return ownDisk;
   }
@@ -59,6 +63,7 @@ export async function scriptOfMachine(address: string, peer: string, parts: Scri
     return ownDisk;
   }
   if (!(await ledger.claim(node.id, served.hash))) {
+    await ledger.noteLeft(node.id); // which of the two answers the machine goes by is not known
     log.warn({ ...known, alarm: true }, 'the ramdisk of this boot was asked for twice at once: this one gets its own disk');
     return ownDisk;
   }

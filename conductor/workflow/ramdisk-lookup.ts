@@ -63,8 +63,9 @@ async function answer(parts: WorkflowParts, node: NodeRow, { nonce, peer }: Look
     if (secondLookupOf(node) !== null) return refuse('a machine looked itself up as this node, whose boot is not trusted any more');
     if (nonce === undefined) return refuse('a machine looked itself up as this node without the nonce of its boot');
     if (!sameHash(bootNonceHash, hashCredential(nonce))) return refuse('a machine looked itself up as this node with another nonce than that of its boot');
-    // the token is void once the ramdisk has been switched off, while its nonce stays known until the work has ended
-    if (node.agentToken !== null || node.ramdiskBoot !== 'served') {
+    // the token is void once the ramdisk has been switched off, while its nonce stays known until the work has ended;
+    // that somebody has asked for the boot script again (`left`) proves nothing: anybody in the network can
+    if (node.agentToken !== null || node.ramdiskBoot === null) {
       await parts.db.nodes.update(node.id, markSecondLookup(peer));
       await raiseAlarm(parts, node, peer, 'a second machine looked itself up as this node within one boot, with the right nonce');
       return { refused: 'second', nodeId: node.id };

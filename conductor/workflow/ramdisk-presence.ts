@@ -11,9 +11,14 @@ const ANSWER_TIMEOUT_MS = 10_000;
  * What runs on a machine that was powered on for the ramdisk. The ramdisk goes back to the server's own disk by itself when
  * the conductor is silent, when nothing is asked of it, when its kernel panics or its watchdog is not fed: so only an agent
  * that answers is known to be there, and one that was heard of so shortly ago that nothing else can have been booted since.
+ * Neither counts once the boot script was asked for again: the machine that asked has its own disk, and who answers may be
+ * another one that took its place.
  */
 export async function ramdiskPresence(parts: WorkflowParts, node: Readonly<NodeRow>, work: WorkUnderWay | null): Promise<RamdiskPresence> {
-  if (node.agentUrl !== null && node.agentToken !== null && (await answers(parts, node))) return 'answers';
+  const agentAnswers = node.agentUrl !== null && node.agentToken !== null && (await answers(parts, node));
+  const { ramdiskBoot } = await parts.db.nodes.get(node.id); // boot files are asked for at any time, whoever has the lock
+  if (ramdiskBoot === 'left') return 'perhaps gone';
+  if (agentAnswers) return 'answers';
   const heardAt = node.agentLastHeartbeatAt ?? poweredOnAt(work);
   return heardAt !== null && Date.now() - heardAt.getTime() < parts.times.ramdiskLeaveMs ? 'silent' : 'perhaps gone';
 }

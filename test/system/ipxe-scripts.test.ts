@@ -91,6 +91,7 @@ describeWhere(['root', 'tun', 'network namespace'], 'a machine whose firmware al
           return node ? { node, ports: await db.ports.ofNode(node.id) } : null;
         },
         claim: (id, hash) => db.nodes.claimRamdiskBoot(id, hash),
+        noteLeft: (id) => db.nodes.noteRamdiskLeft(id),
       },
       log,
     });
@@ -142,6 +143,6 @@ describeWhere(['root', 'tun', 'network namespace'], 'a machine whose firmware al
     console.typeLine('reboot'); // as a ramdisk that panics does
     await console.until(`${MARKER} firmware ${firmware}`, { after: 2 });
     expect(console.text(3)).not.toContain('RAMDISK');
-    expect(await db.nodes.get(id)).toMatchObject({ ramdiskBoot: 'served' });
+    expect(await db.nodes.get(id)).toMatchObject({ ramdiskBoot: 'left' });
   }, 4 * STEP_TIMEOUT_MS);
 });

@@ -41,7 +41,7 @@ export function createRedfishVirtualMediaBoot(systems: RedfishSystems, files: Bo
   const ejectOurs = async (task: DriverTask): Promise<void> => {
     for (const drive of await findCdDrives(await systems.of(task), task.signal, times)) {
       const medium = await drive.medium(task.signal);
-      const mustBeOurs = medium?.image === null && task.node.ramdiskBoot === 'served';
+      const mustBeOurs = medium?.image === null && task.node.ramdiskBoot !== null;
       if (medium && (mustBeOurs || isOurs(medium.image))) await drive.eject(task.signal);
     }
   };

@@ -79,6 +79,14 @@ describe('booting the ramdisk from virtual media', () => {
     expect([changes, isos.made]).toEqual([[], []]);
   });
 
+  test('our ISO is ejected although the BMC does not say what it is and the machine has left the ramdisk meanwhile', async () => {
+    const { drives } = await startBmc({ hidesImage: true });
+    await boot.prepareRamdisk(task());
+    expect(drives.map(({ image }) => image)).toContain(isoUrl(1));
+    await boot.cleanUpRamdisk(task({ ramdiskBoot: 'left' }));
+    expect(drives.map(({ image }) => image)).toEqual([null, null]);
+  });
+
   test('what somebody else has inserted is not ejected by a clean-up where the BMC does not say what it is', async () => {
     const { drives } = await startBmc({ hidesImage: true, drives: [{ id: 'Cd1', types: ['CD'], image: FOREIGN }] });
     await expect(boot.prepareRamdisk(task())).rejects.toThrow('the BMC does not say which');

@@ -29,10 +29,24 @@ test('of all who claim the ramdisk of a boot at once, on two connections, one ge
   expect(await db.nodes.get(id)).toMatchObject({ ramdiskBoot: 'served', bootNonceHash: hashes[won.indexOf(true)], updatedAt });
 });
 
-test.each([null, 'served'] as const)('a boot that is %s is not to be had', async (ramdiskBoot) => {
+test.each([null, 'served', 'left'] as const)('a boot that is %s is not to be had', async (ramdiskBoot) => {
   const [db] = databases as [Database, Database];
   const { id } = await db.nodes.create(newNode());
   await db.nodes.update(id, { ramdiskBoot, bootNonceHash: 'before' });
   expect(await db.nodes.claimRamdiskBoot(id, 'after')).toBe(false);
   expect(await db.nodes.get(id)).toMatchObject({ ramdiskBoot, bootNonceHash: 'before' });
+});
+
+test('a ramdisk that was handed out is left once, and its hash stays; one that was not handed out can not be left', async () => {
+  const [db, other] = databases as [Database, Database];
+  const { id } = await db.nodes.create(newNode());
+  for (const ramdiskBoot of [null, 'armed'] as const) {
+    await db.nodes.update(id, { ramdiskBoot });
+    expect(await db.nodes.noteRamdiskLeft(id)).toBe(false);
+    expect((await db.nodes.get(id)).ramdiskBoot).toBe(ramdiskBoot);
+  }
+  await db.nodes.update(id, { ramdiskBoot: 'served', bootNonceHash: 'hash' });
+  const noted = await Promise.all([db, other, db].map(({ nodes }) => nodes.noteRamdiskLeft(id)));
+  expect(noted.filter(Boolean)).toHaveLength(1);
+  expect(await other.nodes.get(id)).toMatchObject({ ramdiskBoot: 'left', bootNonceHash: 'hash' });
 });

@@ -30,7 +30,7 @@ const serve = (baseUrl: string): ServedBootFiles =>
     certificate: undefined,
     ramdisk: { conductor_silence_timeout_s: 1, idle_timeout_s: 1, watchdog_timeout_s: 0 },
     kernelParameters: '',
-    ledger: { machineOf: () => Promise.resolve(null), claim: () => Promise.resolve(false) },
+    ledger: { machineOf: () => Promise.resolve(null), claim: () => Promise.resolve(false), noteLeft: () => Promise.resolve(false) },
     log: createLogger('test', 'silent'),
   });
 const port = (more: Partial<PortRow> = {}): PortRow => ({ id: 1, uuid: 'p', nodeId: 1, address: '52:54:00:aa:bb:01', name: null, pxeEnabled: true, isSmartnic: false, physicalNetwork: null, localLinkConnection: {}, extra: {}, internalInfo: {}, portgroupId: null, createdAt: new Date(), updatedAt: null, ...more });

@@ -51,6 +51,10 @@ beforeEach(async () => {
         ramdiskBoot = 'served';
         return Promise.resolve(true);
       },
+      noteLeft() {
+        ramdiskBoot = 'left';
+        return Promise.resolve(true);
+      },
     },
     log: createLogger('test', 'silent'),
   });

@@ -16,8 +16,8 @@ interface Claim {
   hash: string;
 }
 
-/** A machine with one node, in memory; what is stored of it is what a claim would store. */
-function stage(node: Partial<NodeRow>, over: Partial<ScriptParts> & { pxeEnabled?: boolean } = {}): { ask: (mac?: string) => Promise<string>; claims: Claim[] } {
+/** A machine with one node, in memory; what is stored of it is what the database would store. */
+function stage(node: Partial<NodeRow>, over: Partial<ScriptParts> & { pxeEnabled?: boolean } = {}): { ask: (mac?: string) => Promise<string>; claims: Claim[]; row: NodeRow } {
   const row = makeNode({ id: 7, ramdiskBoot: 'armed', ...node });
   const claims: Claim[] = [];
   const parts: ScriptParts = {
@@ -29,6 +29,11 @@ function stage(node: Partial<NodeRow>, over: Partial<ScriptParts> & { pxeEnabled
         claims.push({ nodeId, hash });
         return Promise.resolve(true);
       },
+      noteLeft() {
+        if (row.ramdiskBoot !== 'served') return Promise.resolve(false);
+        row.ramdiskBoot = 'left';
+        return Promise.resolve(true);
+      },
     },
     ramdiskKey: () => Promise.resolve('0123456789abcdef0123456789abcdef'),
     baseUrl: BASE,
@@ -37,7 +42,7 @@ function stage(node: Partial<NodeRow>, over: Partial<ScriptParts> & { pxeEnabled
     log: createLogger('test', 'silent'),
     ...over,
   };
-  return { ask: (mac = MAC) => scriptOfMachine(mac, '10.0.0.9', parts), claims };
+  return { ask: (mac = MAC) => scriptOfMachine(mac, '10.0.0.9', parts), claims, row };
 }
 
 /** Every line that can fail leads to the own disk, or out of iPXE. */
@@ -68,24 +73,38 @@ test('a machine that is expected gets kernel, both initramfs and its own command
   expect(unguarded(script)).toEqual([]);
 });
 
-test('whoever asks again gets the own disk', async () => {
-  const { ask, claims } = stage({});
+test('whoever asks again gets the own disk, and it is stored that the machine may have left its ramdisk', async () => {
+  const { ask, claims, row } = stage({});
   expect(await ask()).toContain('kernel');
-  expect(await ask()).toBe(OWN_DISK);
+  expect(row.ramdiskBoot).toBe('served');
+  for (const _again of [1, 2]) {
+    expect(await ask()).toBe(OWN_DISK);
+    expect(row.ramdiskBoot).toBe('left');
+  }
   expect(claims).toHaveLength(1);
 });
 
 test('of many who ask at once one gets the ramdisk', async () => {
-  const { ask, claims } = stage({});
+  const { ask, claims, row } = stage({});
   const scripts = await Promise.all(Array.from({ length: 20 }, () => ask()));
   expect(scripts.filter((script) => script !== OWN_DISK)).toHaveLength(1);
   expect(claims).toHaveLength(1);
+  expect(row.ramdiskBoot).toBe('left'); // whether the machine goes by the answer with the ramdisk, nobody knows
+});
+
+test('a machine that is not expected is not noted as one that has left a ramdisk', async () => {
+  for (const [mac, ramdiskBoot] of [[MAC, null], ['52:54:00:aa:bb:99', 'served']] as const) {
+    const { ask, row } = stage({ ramdiskBoot });
+    await ask(mac);
+    expect(row.ramdiskBoot).toBe(ramdiskBoot);
+  }
 });
 
 test.each<[string, Parameters<typeof stage>, string]>([
   ['an unknown machine', [{}], '52:54:00:aa:bb:99'],
   ['a machine that is not expected', [{ ramdiskBoot: null }], MAC],
   ['a machine whose ramdisk was handed out', [{ ramdiskBoot: 'served' }], MAC],
+  ['a machine that has left its ramdisk', [{ ramdiskBoot: 'left' }], MAC],
   ['a port that is not to boot from the network', [{}, { pxeEnabled: false }], MAC],
   ['a machine with parameters that are none', [{ driverInfo: { kernel_append_params: 'a || chain http://elsewhere' } }], MAC],
   ['a machine with a command line that no kernel takes', [{ driverInfo: { kernel_append_params: 'x'.repeat(2_000) } }], MAC],

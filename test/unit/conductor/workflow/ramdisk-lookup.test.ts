@@ -74,6 +74,15 @@ describe('the lookup of a node whose boot has a nonce', () => {
     expect((await current()).agentToken).toBeNull();
   });
 
+  test('is answered as ever to the one that brings it although somebody has asked for the boot script again; a second machine is found as ever', async () => {
+    await stage.db.nodes.update(node.id, { ramdiskBoot: 'left' });
+    expect(await lookup('wrong')).toBeNull();
+    expect(await lookup(nonce)).toMatchObject({ agentToken: expect.stringMatching(/^.{43}$/) });
+    expect(await current()).toMatchObject({ provisionState: 'snapshot wait', lastError: null });
+    expect(await lookup(nonce, '10.77.0.66')).toBeNull();
+    expect((await failed()).lastError).toContain('A second machine (10.77.0.66)');
+  });
+
   test('is as ever where the boot interface knows no nonces: the token once', async () => {
     await stage.db.nodes.update(node.id, { ramdiskBoot: null, bootNonceHash: null });
     expect(await lookup()).toMatchObject({ agentToken: expect.stringMatching(/^.{43}$/) });

@@ -48,7 +48,8 @@ export async function installBootLoaders({ disk, efiPartition, workDirectory, si
   }
 }
 
-async function writeBiosLoader(disk: string, core: Buffer): Promise<void> {
+/** Writes GRUB's boot record, and this core image of it into the BIOS boot partition of a disk as buildDisk makes it. @throws OperationFailedError when the core image is larger than that. */
+export async function writeBiosLoader(disk: string, core: Buffer): Promise<void> {
   if (core.length > MIB) throw new OperationFailedError(`GRUB's core image has ${core.length} bytes, its partition ${MIB}`);
   const boot = await readFile(join(GRUB_DIRECTORY, 'i386-pc/boot.img'));
   boot.writeBigUInt64LE(BigInt(MIB / SECTOR_BYTES), CORE_SECTOR_OFFSET);

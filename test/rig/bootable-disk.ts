@@ -1,18 +1,13 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { writeBiosLoader } from '../../demo/boot-loader.ts';
 import { buildDisk, type Disk, type DiskOptions } from '../../demo/disk.ts';
 import { runProgram } from '../../protocol/program.ts';
 
-const MIB = 1024 ** 2;
-const SECTOR_BYTES = 512;
 const GRUB_DIRECTORY = '/usr/lib/grub/i386-pc';
 const MODULES = ['biosdisk', 'part_gpt', 'ext2', 'serial', 'terminal', 'echo', 'cat', 'hashsum', 'gcry_sha256', 'halt'];
-/** Of boot.img: where the sector of GRUB's core image stands (GRUB's boot.S, `kernel_sector`). */
-const CORE_SECTOR_OFFSET = 0x5c;
-/** Of the core image's first sector: where the rest of it stands (GRUB's diskboot.S, the last block list). */
-const REST_SECTOR_OFFSET = 0x1f4;
 const BOOT_TIMEOUT_MS = 180_000;
 
 /** What an operating system's own files look like; `generalize` changes these. */
@@ -41,18 +36,7 @@ async function installBootLoader(disk: string): Promise<void> {
     const config = ['serial --unit=0 --speed=115200', 'terminal_output serial', 'echo "OWN DISK BOOTED"', 'set root=(hd0,gpt2)', 'cat /etc/hostname', 'hashsum --hash sha256 --check /boot/witnesses.sha256', 'echo "END OF BOOT"', 'halt', ''];
     await writeFile(join(work, 'grub.cfg'), config.join('\n'));
     await runProgram('grub-mkimage', ['--directory', GRUB_DIRECTORY, '--format', 'i386-pc', '--output', join(work, 'core.img'), '--prefix', '(hd0,gpt2)/boot/grub', '--config', join(work, 'grub.cfg'), ...MODULES], { timeoutMs: 60_000 });
-    const core = await readFile(join(work, 'core.img'));
-    if (core.length > MIB) throw new Error(`GRUB's core image has ${core.length} bytes, its partition ${MIB}`);
-    const boot = await readFile(join(GRUB_DIRECTORY, 'boot.img'));
-    boot.writeBigUInt64LE(BigInt(MIB / SECTOR_BYTES), CORE_SECTOR_OFFSET);
-    core.writeBigUInt64LE(BigInt(MIB / SECTOR_BYTES + 1), REST_SECTOR_OFFSET);
-    const file = await open(disk, 'r+');
-    try {
-      await file.write(boot, 0, 440, 0); // the partition table and the signature behind it stay
-      await file.write(core, 0, core.length, MIB);
-    } finally {
-      await file.close();
-    }
+    await writeBiosLoader(disk, await readFile(join(work, 'core.img')));
   } finally {
     await rm(work, { recursive: true });
   }

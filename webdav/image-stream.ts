@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { PassThrough, Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { InvalidParameterError, MetalshotError, OperationFailedError, messageOf } from '../protocol/errors.ts';
 import { IMAGE_DIGEST_TRAILER, IMAGE_ENCODINGS, IMAGE_SIZE_HEADER, LINK_PROBE_HEADER, PROBE_LIMIT_BYTES, type ImageEncoding } from '../protocol/image-stream.ts';
@@ -59,7 +59,7 @@ export async function receiveImage(request: IncomingMessage, response: ServerRes
   const end = new ProvenEnd(sizeBytes, () => trailerOf(request));
   end.on('data', () => onBytes(end.receivedBytes));
   try {
-    await pipeline([request, ...throttles(buckets), encoding === 'zstd' ? createZstdStream('decompress') : new PassThrough({ highWaterMark: 1024 * 1024 }), end, receiver]);
+    await pipeline([request, ...throttles(buckets), ...(encoding === 'zstd' ? [createZstdStream('decompress')] : []), end, receiver]);
   } catch (error) {
     throw error instanceof MetalshotError ? error : new OperationFailedError(`The image did not come whole: ${messageOf(error)}`, {}, error);
   }

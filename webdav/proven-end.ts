@@ -20,7 +20,7 @@ export class ProvenEnd extends Transform {
 
   /** @param expectedDigest asked at the end, when the trailers are there. */
   constructor(sizeBytes: number, expectedDigest: () => string | undefined) {
-    super({ highWaterMark: 1024 * 1024 });
+    super({ highWaterMark: 256 * 1024 });
     this.#sizeBytes = sizeBytes;
     this.#expectedDigest = expectedDigest;
   }

@@ -1,17 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { OperationFailedError } from '../protocol/errors.ts';
+import { FileWriter } from '../protocol/file-writer.ts';
 import { IMAGE_HASH_ALGO } from '../protocol/image.ts';
 import { InsufficientStorageError } from './refusals.ts';
 import { syncDirectory } from './sync-directory.ts';
 
-/** Written to the disk in steps of this size, so that the last one, before the reply, is short: davfs2 waits 30 s for it. */
+/** So often the room that is left is looked at. */
 const CHECKPOINT_BYTES = 32 * 1024 * 1024;
-/** Taken from the socket before it is told to wait. */
-const BUFFER_BYTES = 1024 * 1024;
+/** Taken from the socket before it is told to wait, besides what the writer holds. */
+const BUFFER_BYTES = 256 * 1024;
 export const TEMPORARY_PREFIX = '.upload-';
 
 export interface UploadOptions {
@@ -43,7 +44,7 @@ export interface UploadOptions {
  * is removed and closed. `finish` is emitted after the directory entry is on the disk.
  */
 export class Upload extends Writable {
-  /** Bytes written so far. */
+  /** Bytes taken so far. */
   writtenBytes = 0;
   /** Of the finished file; null until `finish`. */
   stats: Stats | null = null;
@@ -54,8 +55,8 @@ export class Upload extends Writable {
   readonly #idleTimer: NodeJS.Timeout;
   readonly #digest = createHash(IMAGE_HASH_ALGO);
   #settle: () => void = () => undefined;
-  #file: FileHandle | undefined;
-  #syncedBytes = 0;
+  #file: FileWriter | undefined;
+  #checkedBytes = 0;
   #isWriting = false;
   #finishing: Promise<void> | undefined;
 
@@ -85,7 +86,7 @@ export class Upload extends Writable {
   override _construct(done: (error?: Error | null) => void): void {
     const { O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW } = constants;
     const start = async (): Promise<void> => {
-      this.#file = await open(this.#temporary, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600);
+      this.#file = await FileWriter.open(this.#temporary, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600);
     };
     settleWith(start(), done);
   }
@@ -124,11 +125,12 @@ export class Upload extends Writable {
     this.#isWriting = true;
     this.writtenBytes += chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     this.#options.admit();
-    if (this.#options.isDigested) for (const chunk of chunks) this.#digest.update(chunk);
-    await writeAll(this.#openFile, chunks);
-    if (this.writtenBytes - this.#syncedBytes >= CHECKPOINT_BYTES) {
-      await this.#openFile.datasync();
-      this.#syncedBytes = this.writtenBytes;
+    for (const chunk of chunks) {
+      if (this.#options.isDigested) this.#digest.update(chunk);
+      await this.#openFile.append(chunk);
+    }
+    if (this.writtenBytes - this.#checkedBytes >= CHECKPOINT_BYTES) {
+      this.#checkedBytes = this.writtenBytes;
       await this.#options.requireRoom();
     }
     this.#isWriting = false;
@@ -141,8 +143,7 @@ export class Upload extends Writable {
     if (declaredBytes !== null && declaredBytes !== this.writtenBytes) {
       throw new OperationFailedError(`Upload of ${name}: ${declaredBytes} bytes were announced, ${this.writtenBytes} came`);
     }
-    await this.#openFile.sync();
-    const stats = await this.#openFile.stat();
+    const stats = await this.#openFile.finish();
     if (this.destroyed) throw new OperationFailedError(`Upload of ${name} was stopped`);
     await rename(this.#temporary, join(directory, name));
     this.#options.committed(this.writtenBytes, isDigested ? this.#digest.digest('hex') : null);
@@ -150,28 +151,10 @@ export class Upload extends Writable {
     this.stats = stats;
   }
 
-  get #openFile(): FileHandle {
+  get #openFile(): FileWriter {
     if (!this.#file) throw new OperationFailedError(`Upload of ${this.name}: the temporary file is not open`);
     return this.#file;
   }
-}
-
-async function writeAll(file: FileHandle, chunks: Buffer[]): Promise<void> {
-  let rest = chunks;
-  while (rest.length > 0) {
-    const { bytesWritten } = await file.writev(rest);
-    rest = withoutFirst(rest, bytesWritten);
-  }
-}
-
-/** What a short write has left over. */
-function withoutFirst(chunks: Buffer[], bytes: number): Buffer[] {
-  let skip = bytes;
-  return chunks.flatMap((chunk) => {
-    const skipped = Math.min(skip, chunk.length);
-    skip -= skipped;
-    return skipped === chunk.length ? [] : [chunk.subarray(skipped)];
-  });
 }
 
 /** Streams want callbacks; a full disk is told as what it is. */

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { FileWriter } from '../../protocol/file-writer.ts';
 import { IMAGE_HASH_ALGO } from '../../protocol/image.ts';
 import { syncDirectory } from './image-store.ts';
 import { storageFull } from './refusal.ts';
@@ -56,18 +58,18 @@ export class ImageData {
     const sha512 = createHash(IMAGE_HASH_ALGO);
     let header = Buffer.alloc(0);
     let sizeBytes = 0;
-    const file = await open(join(this.#incoming, id), 'w', 0o600);
+    const { O_CREAT, O_WRONLY, O_TRUNC } = constants;
+    const file = await FileWriter.open(join(this.#incoming, id), O_CREAT | O_WRONLY | O_TRUNC, 0o600);
     try {
       for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         checkWanted();
-        const written = file.writeFile(chunk); // in another thread while this one computes the digests
         md5.update(chunk);
         sha512.update(chunk);
-        await written;
+        await file.append(chunk);
         sizeBytes += chunk.length;
         if (header.length < VIRTUAL_SIZE_HEADER_BYTES) header = Buffer.concat([header, chunk.subarray(0, VIRTUAL_SIZE_HEADER_BYTES - header.length)]);
       }
-      await file.sync();
+      await file.finish();
     } finally {
       await file.close();
     }

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { OperationFailedError } from '../../protocol/errors.ts';
 import { runProgram } from '../../protocol/program.ts';
+import { scanClusters } from '../qcow2/data-scan.ts';
+import { DiskSource } from '../qcow2/disk-source.ts';
+import { CLUSTER_BYTES } from '../qcow2/layout.ts';
 import { CHILD_ENVIRONMENT } from './child-environment.ts';
-import { readDisk } from './disk-scan.ts';
 
 const MIB = 1024 ** 2;
 /** What davfs2 and our private files need beside the image. */
 const OVERHEAD_BYTES = MIB;
-const CLUSTER_BYTES = 64 * 1024;
-const ZEROS = Buffer.alloc(CLUSTER_BYTES);
 const MEASURE_TIMEOUT_MS = 30_000;
 const measureSchema = z.object({ 'fully-allocated': z.number() });
 
@@ -45,33 +45,17 @@ export async function ensureImageFitsCache(options: EstimateOptions): Promise<vo
 
 /** Returns how far it came before there was too much data; null when all of it fits. */
 async function scanUntilTooFull({ device, sizeBytes, signal, onProgress }: EstimateOptions, clustersThatFit: number): Promise<number | null> {
-  const counter = new DataClusterCounter();
-  for await (const chunk of readDisk(device, sizeBytes, signal)) {
-    counter.add(chunk);
-    if (counter.dataClusters > clustersThatFit) return counter.position;
-    onProgress(counter.position);
-  }
-  return null;
-}
-
-/** Counts the clusters of a stream that are not all zero, wherever its pieces begin and end. */
-export class DataClusterCounter {
-  dataClusters = 0;
-  position = 0;
-  #counted = false;
-
-  add(chunk: Buffer): void {
-    for (let start = 0; start < chunk.length; ) {
-      const inCluster = this.position % CLUSTER_BYTES;
-      if (inCluster === 0) this.#counted = false;
-      const end = Math.min(chunk.length, start + CLUSTER_BYTES - inCluster);
-      if (!this.#counted && chunk.compare(ZEROS, 0, end - start, start, end) !== 0) {
-        this.#counted = true;
-        this.dataClusters += 1;
-      }
-      this.position += end - start;
-      start = end;
+  const disk = await DiskSource.open(device, { onReadError: 'fail' });
+  try {
+    let dataClusters = 0;
+    for await (const { bytesDone, found } of scanClusters([{ first: 0, count: Math.ceil(sizeBytes / CLUSTER_BYTES) }], disk, sizeBytes, signal)) {
+      dataClusters += found.length;
+      if (dataClusters > clustersThatFit) return bytesDone;
+      onProgress(bytesDone);
     }
+    return null;
+  } finally {
+    await disk.close();
   }
 }
 

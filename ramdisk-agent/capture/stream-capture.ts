@@ -1,16 +1,19 @@
+import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { CapturePrediction, CaptureReport } from '../../protocol/capture.ts';
 import { messageOf, OperationFailedError } from '../../protocol/errors.ts';
 import type { BlockDevice } from '../devices/block-device.ts';
 import { findChangedParts, type FileSystemMark } from '../extent-map/file-system-marks.ts';
+import { mergeRanges } from '../extent-map/range-list.ts';
 import { ProgressClock } from '../progress-clock.ts';
 import { DiskSource } from '../qcow2/disk-source.ts';
 import { streamImage } from '../qcow2/image-stream.ts';
+import { CLUSTER_BYTES } from '../qcow2/layout.ts';
 import type { Capture } from './capture.ts';
 import { ShareUnreached, UploadRefused, uploadImage, type SentImage } from './image-upload.ts';
 import { measureLink } from './link-probe.ts';
-import { sampleCompression, sampleDisk } from './speed-sample.ts';
-import { planStream, type StreamPlan } from './stream-plan.ts';
+import { sampleCompression, sampleDisk, type SpeedSample } from './speed-sample.ts';
+import { leaveOutZeros, planStream, type StreamPlan } from './stream-plan.ts';
 
 export interface StreamCaptureOptions extends Capture {
   device: BlockDevice;
@@ -29,6 +32,8 @@ const LONGEST_PAUSE_MS = 15_000;
 const ANSWER_PART = 0.9;
 /** A link must be clearly slower than the compressor, and the data must shrink, before CPU is spent on them. */
 const WORTH_COMPRESSING = { speed: 0.8, ratio: 0.9 };
+/** Of the sample: so many zeros are not left in an image that is kept for years, even if finding them costs more than sending them. */
+const MANY_ZEROS = 0.25;
 
 /**
  * Sends the disk to the share in one pass: what is used of it, straight from the disk, with nothing kept here.
@@ -56,13 +61,20 @@ class StreamCapture {
 
   async run(): Promise<CapturedImage> {
     const { params, device, clock, progress } = this.#options;
-    const plan = await planStream(device, this.#disk, {
-      full: params.full,
-      signal: clock.signal,
-      onMapping: () => progress('mapping', 0, 0),
-      onScanned: (bytesDone, bytesTotal) => progress('scanning', bytesDone, bytesTotal),
-    });
-    const { prediction, compressed } = await this.#predict(plan);
+    const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal);
+    const mapped = await planStream(device, this.#disk, { full: params.full, signal: clock.signal, onMapping: () => progress('mapping', 0, 0), onScanned });
+    const { sample, linkBytesPerS } = await this.#measure(mapped);
+    const { compressed, speedUp } = await this.#chooseCompression(sample, linkBytesPerS);
+    const sentBytesPerS = Math.min(sample.diskBytesPerS, (linkBytesPerS ?? Infinity) * speedUp);
+    const plan = isWorthScanning(sample, sentBytesPerS) ? await leaveOutZeros(mapped, this.#disk, { signal: clock.signal, onScanned }) : mapped;
+    const { imageBytes, dataClusters } = plan.layout;
+    const prediction: CapturePrediction = {
+      image_bytes: imageBytes,
+      read_bytes: dataClusters * CLUSTER_BYTES,
+      disk_bytes_per_s: Math.round(sample.diskBytesPerS),
+      link_bytes_per_s: linkBytesPerS === null ? null : Math.round(linkBytesPerS),
+      duration_s: sentBytesPerS > 0 ? Number((imageBytes / sentBytesPerS).toFixed(1)) : 0, // a blank disk has nothing to measure, and nothing to read
+    };
     progress('streaming', 0, plan.layout.imageBytes, prediction);
     const sent = await this.#send(plan, compressed, prediction);
     return {
@@ -76,25 +88,23 @@ class StreamCapture {
         wire_bytes: sent.wireBytes,
         compression: compressed ? 'zstd' : 'none',
         attempts: this.#attempts,
-        unreadable: this.#disk.unreadable.map(({ offsetBytes, sizeBytes }) => ({ offset_bytes: offsetBytes, size_bytes: sizeBytes })),
+        unreadable: mergeRanges(this.#disk.unreadable, { smallestGapBytes: 1 }).map(({ offsetBytes, sizeBytes }) => ({ offset_bytes: offsetBytes, size_bytes: sizeBytes })),
         prediction,
       },
     };
   }
 
-  /** Disk, link and, where it may matter, compressor are measured for a moment each; the slowest of them is what the capture will take. */
-  async #predict({ layout }: StreamPlan): Promise<{ prediction: CapturePrediction; compressed: boolean }> {
+  /** Disk and link are measured for a moment each. */
+  async #measure({ layout }: StreamPlan): Promise<{ sample: SpeedSample; linkBytesPerS: number | null }> {
     const { params, clock } = this.#options;
     const sample = await sampleDisk(layout, this.#disk, clock.signal);
     clock.moved();
     const linkBytesPerS = await measureLink(params, layout.imageBytes, clock.signal);
     clock.moved();
-    const { compressed, speedUp } = await this.#chooseCompression(sample, linkBytesPerS);
-    const bytesPerS = Math.min(sample.diskBytesPerS, (linkBytesPerS ?? Infinity) * speedUp);
-    return { compressed, prediction: { image_bytes: layout.imageBytes, read_bytes: layout.dataClusters * 65_536, disk_bytes_per_s: Math.round(sample.diskBytesPerS), link_bytes_per_s: linkBytesPerS === null ? null : Math.round(linkBytesPerS), duration_s: bytesPerS > 0 ? Number((layout.imageBytes / bytesPerS).toFixed(1)) : 0 } }; // a blank disk has nothing to measure, and nothing to read
+    return { sample, linkBytesPerS };
   }
 
-  async #chooseCompression(sample: Awaited<ReturnType<typeof sampleDisk>>, linkBytesPerS: number | null): Promise<{ compressed: boolean; speedUp: number }> {
+  async #chooseCompression(sample: SpeedSample, linkBytesPerS: number | null): Promise<{ compressed: boolean; speedUp: number }> {
     const { params, clock } = this.#options;
     if (params.compression === 'none' || (params.compression === 'auto' && linkBytesPerS === null)) return { compressed: false, speedUp: 1 };
     const sampled = await sampleCompression(sample, clock.signal).catch((error: unknown) => {
@@ -131,8 +141,9 @@ class StreamCapture {
   async #attempt({ layout, marks }: StreamPlan, compressed: boolean, prediction: CapturePrediction): Promise<SentImage> {
     const { params, device, clock, progress } = this.#options;
     const attempt = new ProgressClock('the stream', clock.signal, Infinity, params.stall_timeout_s / 2); // another attempt must fit before the whole stalls
+    const pieces = fromDisk(ofUnchanged(device, marks, streamImage(layout, this.#disk, attempt.signal)), attempt.signal);
     try {
-      return await uploadImage(params, params.image_name, layout.imageBytes, fromDisk(ofUnchanged(device, marks, streamImage(layout, this.#disk, attempt.signal)), attempt.signal), {
+      return await uploadImage(params, params.image_name, layout.imageBytes, pieces, {
         signal: attempt.signal,
         answerTimeoutMs: ANSWER_PART * params.stall_timeout_s * 1_000,
         compressed,
@@ -147,9 +158,23 @@ class StreamCapture {
       });
     } finally {
       attempt.release();
+      await unlessAborted(clock.signal, pieces.return()); // what is still being read goes into memory that the next attempt uses
     }
   }
 }
+
+/** Waits for the work, but no longer than until the signal; a disk may hang for ever. */
+async function unlessAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
+  const ended = new AbortController();
+  try {
+    if (!signal.aborted) await Promise.race([work, once(signal, 'abort', { signal: ended.signal })]);
+  } finally {
+    ended.abort();
+  }
+}
+
+/** Whether all that is used is read once more beforehand, to leave out zeros: when it saves time, or a lot of the image. */
+const isWorthScanning = ({ zeroShare, diskBytesPerS }: SpeedSample, sentBytesPerS: number): boolean => zeroShare > MANY_ZEROS || zeroShare * diskBytesPerS > sentBytesPerS;
 
 /** Behind the last piece, before anything is committed: what was left out of the image must still be what it was. */
 async function* ofUnchanged(device: BlockDevice, marks: readonly FileSystemMark[], pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {

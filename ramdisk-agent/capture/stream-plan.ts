@@ -15,8 +15,10 @@ export interface StreamPlan {
   parts: DiskPart[];
   /** Shows whether the disk is still the one that was looked at. */
   marks: FileSystemMark[];
-  /** Read to find out what is zeros, besides what is read to be sent. */
-  scannedBytes: number;
+  /** Of the layout: what is in it on a map's word, and nobody has looked at. */
+  unseen: ClusterRun[];
+  /** Of the layout: what was read, and is not zeros. */
+  seen: ClusterRun[];
 }
 
 export interface PlanOptions {
@@ -37,11 +39,22 @@ export async function planStream(device: BlockDevice, disk: DiskSource, { full, 
   const { mapped, unknown } = divide(map);
   const mappedRuns = clusterRunsOf(mapped, device.sizeBytes, CLUSTER_BYTES);
   const unknownRuns = clusterRunsOf(unknown, device.sizeBytes, CLUSTER_BYTES);
-  const scannedBytes = bytesOf(unknownRuns);
-  const data = await findData(unknownRuns, disk, device.sizeBytes, signal, (bytesDone) => onScanned(bytesDone, scannedBytes));
-  const runs = clusterRunsOf(extentsOf([...mappedRuns, ...data], device.sizeBytes), device.sizeBytes, CLUSTER_BYTES);
-  return { layout: new Qcow2Layout(device.sizeBytes, runs), parts: map.parts.map(reportPart), marks: map.marks, scannedBytes };
+  const seen = await scan(unknownRuns, disk, device.sizeBytes, { signal, onScanned });
+  return { layout: layoutOf([...mappedRuns, ...seen], device.sizeBytes), parts: map.parts.map(reportPart), marks: map.marks, unseen: mappedRuns, seen };
 }
+
+/** The same without the zeros in used blocks (a journal, files full of them), which only reading all of these tells. */
+export async function leaveOutZeros({ layout: { diskBytes }, unseen, seen, ...plan }: StreamPlan, disk: DiskSource, options: Pick<PlanOptions, 'signal' | 'onScanned'>): Promise<StreamPlan> {
+  const allSeen = [...seen, ...(await scan(unseen, disk, diskBytes, options))];
+  return { ...plan, layout: layoutOf(allSeen, diskBytes), unseen: [], seen: allSeen };
+}
+
+function scan(runs: readonly ClusterRun[], disk: DiskSource, diskBytes: number, { signal, onScanned }: Pick<PlanOptions, 'signal' | 'onScanned'>): Promise<ClusterRun[]> {
+  const totalBytes = runs.reduce((sum, { count }) => sum + count * CLUSTER_BYTES, 0);
+  return findData(runs, disk, diskBytes, signal, (bytesDone) => onScanned(bytesDone, totalBytes));
+}
+
+const layoutOf = (runs: readonly ClusterRun[], diskBytes: number): Qcow2Layout => new Qcow2Layout(diskBytes, clusterRunsOf(extentsOf(runs, diskBytes), diskBytes, CLUSTER_BYTES));
 
 /** The map's ranges, by whether a proven map says that they are used. */
 function divide({ extents, parts }: DiskMap): { mapped: Extent[]; unknown: Extent[] } {
@@ -69,8 +82,6 @@ const reportPart = (part: DiskMap['parts'][number]): DiskPart => ({
   used_bytes: part.treatment === 'read in full' ? null : part.usedBytes,
   summary: describePart(part),
 });
-
-const bytesOf = (runs: readonly ClusterRun[]): number => runs.reduce((sum, { count }) => sum + count * CLUSTER_BYTES, 0);
 
 const extentsOf = (runs: readonly ClusterRun[], diskBytes: number): Extent[] =>
   runs.map(({ first, count }) => ({ offsetBytes: first * CLUSTER_BYTES, sizeBytes: Math.min((first + count) * CLUSTER_BYTES, diskBytes) - first * CLUSTER_BYTES }));

@@ -42,8 +42,8 @@ export class RangeList {
 }
 
 /** The same bytes (and small gaps between them) as a list in ascending order without overlaps. */
-export function mergeRanges(ranges: Iterable<Extent>): Extent[] {
-  const list = new RangeList();
+export function mergeRanges(ranges: Iterable<Extent>, options: { smallestGapBytes?: number } = {}): Extent[] {
+  const list = new RangeList(options);
   for (const range of [...ranges].sort((one, other) => one.offsetBytes - other.offsetBytes)) list.add(range);
   return [...list.ranges];
 }

@@ -6,6 +6,9 @@ import { MapDoubt } from './part-decision.ts';
 /** partclone and libext2fs hold one each, of a bit per block: 68 MiB were measured for 1 TiB. */
 const BITMAPS = 2;
 
+/** Otherwise it sleeps for two seconds before it looks whether it has finished. */
+const NO_PROGRESS = ['-f', '0'];
+
 /** What a file system's superblock says of its size, for comparison with its map. */
 export interface BlockCounts {
   blockBytes: number;
@@ -24,7 +27,7 @@ export async function readUsedRanges(program: string, device: string, startBytes
   const neededBytes = (BITMAPS * counts.blocks) / 8;
   if (neededBytes > tools.memoryBytes) throw new MapDoubt('clean', `its map needs ${inMib(neededBytes)} of memory, ${inMib(tools.memoryBytes)} may be used`);
   const reader = new DdrescueMapReader(startBytes);
-  await runTool(tools, program, ['-D', '-q', '-L', '/dev/null', '-s', device, '-o', '-'], (text) => reader.add(text));
+  await runTool(tools, program, ['-D', '-q', ...NO_PROGRESS, '-L', '/dev/null', '-s', device, '-o', '-'], (text) => reader.add(text));
   const map = reader.finish(counts.blocks * counts.blockBytes);
   if ('problem' in map) throw new MapDoubt('unknown', `the map of ${program} is not understood: ${map.problem}`);
   const usedBlocks = map.usedBytes / counts.blockBytes;

@@ -5,12 +5,10 @@ import { CLUSTER_BYTES, type Qcow2Layout } from './layout.ts';
 const PIECE_BYTES = 16 * CLUSTER_BYTES;
 /** Pieces that are being read while the one before is used: disk, digest and network work at the same time. */
 const READS_AHEAD = 4;
-/** Pieces that whoever takes them may still be using when it asks for the next: they are on their way to the network. */
-const PIECES_IN_USE = 12;
 
 /**
  * The image, front to back, in pieces of at most 1 MiB; together exactly `layout.imageBytes`. However large the disk is, its
- * data come in the same few buffers: a piece is what it was until the twelfth after it has been asked for.
+ * data come in the disk's memory, all of which they use: a piece is what it was until the twelfth after it has been asked for.
  */
 export async function* streamImage(layout: Qcow2Layout, disk: DiskSource, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
   yield* joined(layout.metadata());
@@ -49,15 +47,15 @@ function* pieces({ runs, diskBytes }: Qcow2Layout): Generator<Piece, undefined, 
 }
 
 async function* readAhead(wanted: Iterator<Piece, undefined>, disk: DiskSource, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-  const buffers: Buffer[] = [];
+  const places = disk.memory.length / PIECE_BYTES;
   const reading: Promise<Buffer>[] = [];
   let begun = 0;
   const begin = (): void => {
     const { value: piece } = wanted.next();
     if (piece === undefined) return;
-    const place = begun % (READS_AHEAD + PIECES_IN_USE);
+    const at = (begun % places) * PIECE_BYTES;
     begun += 1;
-    const read = readPiece(piece, disk, (buffers[place] ??= Buffer.allocUnsafeSlow(PIECE_BYTES)));
+    const read = readPiece(piece, disk, disk.memory.subarray(at, at + PIECE_BYTES), signal);
     read.catch(() => undefined); // its turn comes below
     reading.push(read);
   };
@@ -74,7 +72,7 @@ async function* readAhead(wanted: Iterator<Piece, undefined>, disk: DiskSource, 
   }
 }
 
-async function readPiece({ offsetBytes, sizeBytes, paddingBytes }: Piece, disk: DiskSource, buffer: Buffer): Promise<Buffer> {
-  await disk.readInto(buffer.subarray(0, sizeBytes), offsetBytes);
+async function readPiece({ offsetBytes, sizeBytes, paddingBytes }: Piece, disk: DiskSource, buffer: Buffer, signal: AbortSignal): Promise<Buffer> {
+  await disk.readInto(buffer.subarray(0, sizeBytes), offsetBytes, signal);
   return buffer.subarray(0, sizeBytes + paddingBytes).fill(0, sizeBytes);
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { conductorCommand } from './conductor-command.mjs';
 import { HttpExchange } from './http-exchange.mjs';
 import { freePort, ServerProcess } from './server-process.mjs';
 
@@ -22,7 +23,7 @@ const IRONIC_DBSYNC = '/usr/bin/ironic-dbsync';
 export const hasIronic = () => [IRONIC, IRONIC_DBSYNC].every((program) => existsSync(program));
 
 /** @param dist directory with the built programs. */
-export const metalshot = (dist, nodeOptions = []) => ({
+export const metalshot = (dist) => ({
   name: 'metalshot',
   async prepare(directory) {
     await mkdir(directory, { recursive: true });
@@ -40,7 +41,8 @@ export const metalshot = (dist, nodeOptions = []) => ({
     };
     const file = join(directory, 'conductor.yaml');
     await writeFile(file, JSON.stringify(config)); // JSON is YAML
-    return { command: process.execPath, args: [...nodeOptions, join(dist, 'conductor/main.js'), '--config', file], url: `http://127.0.0.1:${api}`, directory };
+    const [command, ...args] = conductorCommand(dist, file);
+    return { command, args, url: `http://127.0.0.1:${api}`, directory };
   },
 });
 

@@ -3,18 +3,21 @@ import { MetalshotError, OperationFailedError, messageOf } from '../../../protoc
 
 type Upload = (data: PassThrough, signal: AbortSignal) => Promise<void>;
 
+/** Held before the image service takes it. */
+const BUFFER_BYTES = 256 * 1024;
+
 /**
  * What is written to it goes straight into an upload, at the upload's pace, and nothing is kept. It ends (`finish`) when the
  * upload has succeeded, and fails with it; destroyed before its end it takes the upload with it. The upload announces its
  * length, so whatever misses the last byte is never an image.
  */
 export class RelayedImage extends Writable {
-  readonly #data = new PassThrough({ highWaterMark: 1024 * 1024 });
+  readonly #data = new PassThrough({ highWaterMark: BUFFER_BYTES });
   readonly #stopped = new AbortController();
   readonly #upload: Promise<void>;
 
   constructor(upload: Upload) {
-    super({ highWaterMark: 1024 * 1024 });
+    super({ highWaterMark: BUFFER_BYTES });
     this.#data.on('error', () => undefined); // the upload tells it
     this.#upload = upload(this.#data, this.#stopped.signal).catch((error: unknown) => {
       throw refusedBehind(error);

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type BigIntStats } from 'node:fs';
-import { link, lstat, open, readdir, rename, rm, statfs, type FileHandle } from 'node:fs/promises';
+import { link, lstat, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { Writable, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DigestMeter } from '../../../image-service/digest-meter.ts';
 import { OperationFailedError } from '../../../protocol/errors.ts';
+import { FileWriter } from '../../../protocol/file-writer.ts';
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { NOTE_ENDING, NOTE_LIMIT_BYTES, TakenError, type Destination } from './destination.ts';
 import { ExactLength } from './exact-length.ts';
@@ -40,7 +41,7 @@ export function fileDestination(url: URL, roots: readonly string[]): Destination
         await place.directory.sync();
       }),
     readNote: () => at(readNote),
-    writeNote: (text) => at((place) => commit(url, place, place.name + NOTE_ENDING, (file) => file.writeFile(text))),
+    writeNote: (text) => at((place) => commit(url, place, place.name + NOTE_ENDING, (file) => file.append(Buffer.from(text)))),
   };
 }
 
@@ -61,23 +62,22 @@ async function checkRoom(url: URL, place: FilePlace, sizeBytes: number): Promise
   if (bavail * bsize < sizeBytes) throw new OperationFailedError(`the file system of ${url.href} has ${bavail * bsize} bytes free, and the image has ${sizeBytes}: free some space`, { retryable: false });
 }
 
-async function fill(file: FileHandle, data: Readable, meter: ExactLength, signal: AbortSignal): Promise<void> {
+async function fill(file: FileWriter, data: Readable, meter: ExactLength, signal: AbortSignal): Promise<void> {
   const writer = new Writable({
-    highWaterMark: READ_BYTES,
-    write: (chunk: Buffer, _encoding, done) => void file.writeFile(chunk).then(() => done(), done), // from the current position on, and all of it
+    write: (chunk: Buffer, _encoding, done) => void file.append(chunk).then(() => done(), done),
   });
   await pipeline(data, meter, writer, { signal });
 }
 
 /** Under its name there is a whole file, on the disk, or nothing. */
-async function commit(url: URL, place: FilePlace, name: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+async function commit(url: URL, place: FilePlace, name: string, write: (file: FileWriter) => Promise<void>): Promise<void> {
   if ((await statOrNull(place.path(name))) !== null) throw new TakenError(url.href);
   const partial = place.path(`.${name}.${randomUUID()}${PARTIAL_ENDING}`);
-  const file = await open(partial, CREATE, MODE);
+  const file = await FileWriter.open(partial, CREATE, MODE);
   try {
     try {
       await write(file);
-      await file.sync();
+      await file.finish();
     } finally {
       await file.close();
     }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { conductorCommand } from '../conductor-command.mjs';
 import { HttpExchange } from '../http-exchange.mjs';
 import { dropCached } from './page-cache.mjs';
 import { childrenOf, ProcessWatch } from './process-watch.mjs';
@@ -169,7 +170,7 @@ async function startConductor(place, { dist, tls, glanceUrl, captures }) {
   };
   const file = join(place, 'conductor.yaml');
   await writeFile(file, JSON.stringify(config)); // JSON is YAML
-  return start('conductor', [process.execPath, join(dist, 'conductor/main.js'), '--config', file], place, (line) => line.msg === 'conductor is ready');
+  return start('conductor', conductorCommand(dist, file), place, (line) => line.msg === 'conductor is ready');
 }
 
 async function startSimulator(place, { dist, disks, account, conductor, certificateFile }) {

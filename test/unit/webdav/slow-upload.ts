@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { authorizationOf, pathOf, until, type Guest, type ServedShare } from './served-share.ts';
@@ -22,13 +22,13 @@ export class SlowUpload {
     });
   }
 
-  /** Starts a PUT and sends a first piece; resolved once the share has written it. @param lengthBytes undefined: chunked. */
+  /** Starts a PUT and sends a first piece; resolved once the share has a file for it, and has taken as much. @param lengthBytes undefined: chunked. */
   static async start(served: ServedShare, guest: Guest, name: string, first: string | Buffer, lengthBytes?: number): Promise<SlowUpload> {
     const headers = { Authorization: authorizationOf(guest), ...(lengthBytes === undefined ? { 'Transfer-Encoding': 'chunked' } : { 'Content-Length': lengthBytes }) };
     const before = await temporaryFiles(served, guest);
     const upload = new SlowUpload(httpRequest({ host: '127.0.0.1', port: served.port, method: 'PUT', path: pathOf(guest, name), agent: false, headers }));
     await upload.send(first);
-    await until(async () => [...(await temporaryFiles(served, guest))].some(([file, sizeBytes]) => !before.has(file) && sizeBytes >= Buffer.byteLength(first)));
+    await until(async () => (await temporaryFiles(served, guest)).some((file) => !before.includes(file)) && served.share.bytesReceived(guest.uuid) >= Buffer.byteLength(first));
     return upload;
   }
 
@@ -48,10 +48,5 @@ export class SlowUpload {
   }
 }
 
-/** Sizes of what is half-done, by name. */
-async function temporaryFiles(served: ServedShare, guest: Guest): Promise<Map<string, number>> {
-  const directory = join(served.directory, guest.uuid);
-  const names = (await readdir(directory)).filter((name) => name.startsWith('.upload-'));
-  const sizes = await Promise.all(names.map(async (name) => [name, (await stat(join(directory, name)).catch(() => null))?.size ?? 0] as const)); // it may just have been renamed
-  return new Map(sizes);
-}
+/** What is half-done. */
+const temporaryFiles = async (served: ServedShare, guest: Guest): Promise<string[]> => (await readdir(join(served.directory, guest.uuid))).filter((name) => name.startsWith('.upload-'));

@@ -75,6 +75,8 @@ export const streamImageParamsSchema = z.strictObject({
   full: z.boolean().default(false),
   on_read_error: z.enum(READ_ERROR_POLICIES).default('fail'),
   compression: z.enum(COMPRESSIONS).default('none'),
+  /** The server may be down for so long only: nothing is read that does not save time. */
+  time_is_limited: z.boolean().default(false),
   /** How often a stream is begun, the first time included. */
   attempts: z.number().int().positive().default(3),
   /** Ironic's root device hints, already chosen between instance_info and properties; absent: the rule without hints. */

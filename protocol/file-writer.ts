@@ -5,8 +5,8 @@ import { OperationFailedError } from './errors.ts';
 
 /** One is filled while the other is written. */
 const HALF_BYTES = 1024 * 1024;
-/** Brought to the disk in steps of this size, so that the last one is short: whether past the page cache or through it is not always told. */
-const SYNC_BYTES = 128 * 1024 * 1024;
+/** Brought to the disk in steps of this size, so that the last one is short (davfs2 waits 30 s for an answer): whether past the page cache or through it is not always told. */
+const SYNC_BYTES = 32 * 1024 * 1024;
 /** Of writers that have ended: as much as was ever needed at once, and no garbage. */
 const spareMemory: Buffer[] = [];
 
@@ -40,6 +40,7 @@ export class FileWriter {
 
   /** Takes the bytes, once there is room for them. @throws what an earlier write has met: ENOSPC and the like. */
   async append(chunk: Buffer): Promise<void> {
+    this.#requireOpen();
     for (let taken = 0; taken < chunk.length; ) {
       const copied = chunk.copy(this.#memory, this.#half * HALF_BYTES + this.#filledBytes, taken, taken + HALF_BYTES - this.#filledBytes);
       taken += copied;
@@ -51,6 +52,7 @@ export class FileWriter {
   /** Brings everything to the disk. */
   async finish(): Promise<Stats> {
     await this.#writing;
+    this.#requireOpen();
     const sizeBytes = this.#writtenBytes + this.#filledBytes;
     const start = this.#half * HALF_BYTES;
     const wholeBlocks = Math.ceil(this.#filledBytes / DIRECT_BLOCK_BYTES) * DIRECT_BLOCK_BYTES;
@@ -76,7 +78,7 @@ export class FileWriter {
   async #turnOver(): Promise<void> {
     const start = this.#half * HALF_BYTES;
     await this.#writing;
-    if (this.#isClosed) throw new OperationFailedError('the file was closed while it was written'); // its memory may be another's by now
+    this.#requireOpen();
     this.#writing = this.#write(this.#memory.subarray(start, start + HALF_BYTES), this.#writtenBytes);
     this.#writing.catch(() => undefined); // told with the next half
     this.#writtenBytes += HALF_BYTES;
@@ -90,6 +92,11 @@ export class FileWriter {
     if (this.#unsyncedBytes < SYNC_BYTES) return;
     await this.#file.datasync();
     this.#unsyncedBytes = 0;
+  }
+
+  /** Once it is closed its memory is another's. */
+  #requireOpen(): void {
+    if (this.#isClosed) throw new OperationFailedError('the file was closed while it was written');
   }
 
   get #file(): FileHandle {

@@ -33,7 +33,7 @@ export async function switchRamdiskOff(task: RamdiskTask): Promise<void> {
   const presence = powerOffDue === 'ramdisk' ? await task.ramdiskPresence() : 'perhaps gone';
   if (presence === 'answers') await task.keepRamdiskLogs();
   const softly = presence === 'perhaps gone';
-  if (softly && powerOffDue === 'ramdisk') task.log.info('the agent does not answer: the server may run from its own disk again, and is asked to shut down first');
+  if (softly && powerOffDue === 'ramdisk') task.log.info('the server may run from its own disk again (its agent does not answer, or its boot script was asked for again): it is asked to shut down first');
   const down = softly && (await power.softPowerOff(task, task.limits.softPowerOffTimeoutMs));
   if (!down) await power.setPowerState(task, 'power off', task.limits.powerTimeoutMs);
   await task.saveNode({ powerState: 'power off', powerOffDue: 'none' }); // a repetition must not cut the power of what boots next

@@ -8,7 +8,7 @@ import { mergeRanges } from '../extent-map/range-list.ts';
 import { ProgressClock } from '../progress-clock.ts';
 import { DiskSource } from '../qcow2/disk-source.ts';
 import { streamImage } from '../qcow2/image-stream.ts';
-import { CLUSTER_BYTES } from '../qcow2/layout.ts';
+import { CLUSTER_BYTES, type Qcow2Layout } from '../qcow2/layout.ts';
 import type { Capture } from './capture.ts';
 import { ShareUnreached, UploadRefused, uploadImage, type SentImage } from './image-upload.ts';
 import { measureLink } from './link-probe.ts';
@@ -34,6 +34,8 @@ const ANSWER_PART = 0.9;
 const WORTH_COMPRESSING = { speed: 0.8, ratio: 0.9 };
 /** Of the sample: so many zeros are not left in an image that is kept for years, even if finding them costs more than sending them. */
 const MANY_ZEROS = 0.25;
+/** A sample of sixteen pieces says nothing of less. */
+const FEW_ZEROS = 1 / 16;
 
 /**
  * Sends the disk to the share in one pass: what is used of it, straight from the disk, with nothing kept here.
@@ -45,7 +47,7 @@ export async function captureByStream(options: StreamCaptureOptions): Promise<Ca
   try {
     return await new StreamCapture(options, disk).run();
   } finally {
-    await disk.close();
+    await unlessAborted(options.clock.signal, disk.close());
   }
 }
 
@@ -61,20 +63,26 @@ class StreamCapture {
 
   async run(): Promise<CapturedImage> {
     const { params, device, clock, progress } = this.#options;
-    const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal);
-    const mapped = await planStream(device, this.#disk, { full: params.full, signal: clock.signal, onMapping: () => progress('mapping', 0, 0), onScanned });
+    const mapped = await planStream(device, this.#disk, {
+      full: params.full,
+      signal: clock.signal,
+      onMapping: () => progress('mapping', 0, 0),
+      onScanned: (bytesDone, bytesTotal) => progress('scanning', bytesDone, bytesTotal),
+    });
     const { sample, linkBytesPerS } = await this.#measure(mapped);
     const { compressed, speedUp } = await this.#chooseCompression(sample, linkBytesPerS);
     const sentBytesPerS = Math.min(sample.diskBytesPerS, (linkBytesPerS ?? Infinity) * speedUp);
-    const plan = isWorthScanning(sample, sentBytesPerS) ? await leaveOutZeros(mapped, this.#disk, { signal: clock.signal, onScanned }) : mapped;
-    const { imageBytes, dataClusters } = plan.layout;
-    const prediction: CapturePrediction = {
+    const predict = ({ imageBytes, dataClusters }: Qcow2Layout, scanBytes = 0): CapturePrediction => ({
       image_bytes: imageBytes,
       read_bytes: dataClusters * CLUSTER_BYTES,
       disk_bytes_per_s: Math.round(sample.diskBytesPerS),
       link_bytes_per_s: linkBytesPerS === null ? null : Math.round(linkBytesPerS),
-      duration_s: sentBytesPerS > 0 ? Number((imageBytes / sentBytesPerS).toFixed(1)) : 0, // a blank disk has nothing to measure, and nothing to read
-    };
+      duration_s: sentBytesPerS > 0 ? Number((imageBytes / sentBytesPerS + scanBytes / sample.diskBytesPerS).toFixed(1)) : 0, // a blank disk has nothing to measure, and nothing to read
+    });
+    const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal, predict(mapped.layout, bytesTotal - bytesDone));
+    const isScanned = this.#disk.unreadable.length === 0 && isWorthScanning(sample, sentBytesPerS, params.time_is_limited);
+    const plan = isScanned ? await leaveOutZeros(mapped, this.#disk, { signal: clock.signal, onScanned }) : mapped;
+    const prediction = predict(plan.layout);
     progress('streaming', 0, plan.layout.imageBytes, prediction);
     const sent = await this.#send(plan, compressed, prediction);
     return {
@@ -173,8 +181,11 @@ async function unlessAborted(signal: AbortSignal, work: Promise<unknown>): Promi
   }
 }
 
-/** Whether all that is used is read once more beforehand, to leave out zeros: when it saves time, or a lot of the image. */
-const isWorthScanning = ({ zeroShare, diskBytesPerS }: SpeedSample, sentBytesPerS: number): boolean => zeroShare > MANY_ZEROS || zeroShare * diskBytesPerS > sentBytesPerS;
+/** Whether all that is used is read once more beforehand, to leave out zeros: when it saves time, or a lot of the image and there is time. */
+export function isWorthScanning({ zeroShare, diskBytesPerS }: Pick<SpeedSample, 'zeroShare' | 'diskBytesPerS'>, sentBytesPerS: number, timeIsLimited: boolean): boolean {
+  if (zeroShare > MANY_ZEROS && !timeIsLimited) return true;
+  return zeroShare > FEW_ZEROS && zeroShare * diskBytesPerS > sentBytesPerS;
+}
 
 /** Behind the last piece, before anything is committed: what was left out of the image must still be what it was. */
 async function* ofUnchanged(device: BlockDevice, marks: readonly FileSystemMark[], pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {

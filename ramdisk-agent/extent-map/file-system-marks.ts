@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { allocatePages, DirectFile } from '../../protocol/direct-io.ts';
+import { OperationFailedError } from '../../protocol/errors.ts';
 import type { BlockDevice } from '../devices/block-device.ts';
-import { DiskReader } from '../disk-layout/disk-reader.ts';
 import type { Extent } from '../qcow2/extents.ts';
 
 /** Digest of the beginning of a part whose bytes are not all in the image. */
@@ -13,9 +15,9 @@ export interface FileSystemMark extends Extent {
 const MARK_BYTES = 64 * 1024;
 
 /** To be read before the map is made. @throws when the disk cannot be read. */
-export async function readMark(disk: DiskReader, { what, offsetBytes, sizeBytes }: Extent & { what: string }): Promise<FileSystemMark> {
+export async function readMark(path: string, { what, offsetBytes, sizeBytes }: Extent & { what: string }): Promise<FileSystemMark> {
   const range = { offsetBytes, sizeBytes: Math.min(MARK_BYTES, sizeBytes) };
-  return { what, ...range, sha256: await digestOf(disk, range) };
+  return { what, ...range, sha256: await digestOf(path, range) };
 }
 
 /**
@@ -24,11 +26,23 @@ export async function readMark(disk: DiskReader, { what, offsetBytes, sizeBytes 
  * @throws when the disk cannot be read.
  */
 export async function findChangedParts(device: Pick<BlockDevice, 'name' | 'sizeBytes'>, marks: readonly FileSystemMark[]): Promise<string[]> {
-  return DiskReader.using(device.name, device.sizeBytes, async (disk) => {
-    const changed: string[] = [];
-    for (const mark of marks) if ((await digestOf(disk, mark)) !== mark.sha256) changed.push(mark.what);
-    return changed;
-  });
+  const changed: string[] = [];
+  for (const mark of marks) if ((await digestOf(device.name, mark)) !== mark.sha256) changed.push(mark.what);
+  return changed;
 }
 
-const digestOf = async (disk: DiskReader, { offsetBytes, sizeBytes }: Extent): Promise<string> => createHash('sha256').update(await disk.read(offsetBytes, sizeBytes)).digest('hex');
+/** Past the page cache, which may still have what another writer (through a partition's device, or from another machine) has long changed. */
+async function digestOf(path: string, { offsetBytes, sizeBytes }: Extent): Promise<string> {
+  const memory = allocatePages(MARK_BYTES).subarray(0, sizeBytes);
+  const disk = await DirectFile.open(path, constants.O_RDONLY);
+  try {
+    for (let done = 0; done < sizeBytes; ) {
+      const bytesRead = await disk.read(memory.subarray(done), offsetBytes + done);
+      if (bytesRead === 0) throw new OperationFailedError(`${path} ends at ${offsetBytes + done}: expected ${sizeBytes - done} bytes more`);
+      done += bytesRead;
+    }
+    return createHash('sha256').update(memory).digest('hex');
+  } finally {
+    await disk.close();
+  }
+}

@@ -37,7 +37,7 @@ export async function decideOnPart(path: string, disk: DiskReader, part: DiskPar
     content = claims.join(' and ') || null;
     if (content === null) throw new MapDoubt('unknown', 'its content is not recognized');
     if (claims.length > 1) throw new MapDoubt('unknown', 'several things claim it');
-    const mark = await readMark(disk, part);
+    const mark = await readMark(path, part);
     if (content === 'swap') return takeOnly(part, content, 'left out', withinPart(part, await mapSwapArea(disk, part)), mark);
     const mapFileSystem = Object.hasOwn(FILE_SYSTEMS, content) ? FILE_SYSTEMS[content] : undefined;
     if (mapFileSystem === undefined) throw new MapDoubt('unknown', REASONS[content] ?? `no test is known here that tells a clean ${content} from a dirty one`);

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createHttpClient } from '../../protocol/http-client.ts';
@@ -53,13 +53,14 @@ export async function startSwiftS3(): Promise<SwiftS3> {
     try {
       const ports = { proxy: await freePort(), memcached: await freePort(), account: await freePort(), container: await freePort(), object: await freePort() };
       await writeConfigs(directory, ports);
-      running.push(await launch(directory, 'memcached', ['/usr/bin/memcached', '-u', String(process.getuid?.()), '-l', '127.0.0.1', '-p', String(ports.memcached)]));
+      running.push(await launch(directory, 'memcached', ['/usr/bin/memcached', '-u', userInfo().username, '-l', '127.0.0.1', '-p', String(ports.memcached)]));
       for (const name of SERVERS) running.push(await launchServer(directory, name));
       // the proxy avoids a server for a minute that has not answered it once
       await Promise.all(SERVERS.map((name, index) => untilHealthy(running[index + 1]!, name, ports[name], directory)));
       const proxy = await launchServer(directory, 'proxy');
       running.push(proxy);
       await untilHealthy(proxy, 'proxy', ports.proxy, directory);
+      if (running[0]?.exitCode !== null) throw new Error(`memcached has ended with code ${running[0]?.exitCode}`);
       return { endpoint: `http://127.0.0.1:${ports.proxy}`, ...ACCESS, stop };
     } catch (error) {
       await stop();

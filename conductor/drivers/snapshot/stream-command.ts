@@ -51,6 +51,7 @@ export async function streamCommand(task: SnapshotTask, settings: CaptureSetting
     full: options.full,
     on_read_error: options.on_read_error,
     compression: options.compression,
+    time_is_limited: (task.snapshot.options as SnapshotOptions).max_downtime !== undefined,
     attempts: settings.streamAttempts,
     allow_partial: optionsOfNode(task.node.driverInfo).allowPartial,
     deadline_s: task.limits.captureTimeoutMs / 1000,

@@ -19,7 +19,7 @@ describeWhere(['root', 'loop'], 'a disk that something else writes to', () => {
       stage.relay.holdAfter(PROBE_LIMIT_BYTES + 8 * MIB); // whatever the measurement of the link takes of it, the image does not pass
       const id = await stage.capture({ method: 'stream' });
       await stage.phase(id, 'streaming', true);
-      execFileSync('tune2fs', ['-L', 'renamed', `${disk.device}?offset=${4096 * 512}`]);
+      execFileSync('tune2fs', ['-L', 'renamed', `${disk.imagePath}?offset=${4096 * 512}`]); // past whatever the device has cached
       stage.relay.breakConnections(); // the second attempt comes through
       const { command_status: status, command_error: error } = await stage.ended(id);
       expect(status).toBe('FAILED');

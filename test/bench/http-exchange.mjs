@@ -22,7 +22,7 @@ export class HttpExchange {
       'X-OpenStack-Ironic-API-Version': `1.${minor}`,
       ...(payload === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': payload.length }),
     };
-    const { status, type, text } = await new Promise((resolve, reject) => {
+    const answer = await new Promise((resolve, reject) => {
       const sent = request(new URL(path, this.#url), { method, headers, agent: this.#agent, timeout: TIMEOUT_MS }, (reply) => {
         const chunks = [];
         reply.on('data', (chunk) => chunks.push(chunk));
@@ -30,9 +30,12 @@ export class HttpExchange {
         reply.on('end', () => resolve({ status: reply.statusCode, type: reply.headers['content-type'] ?? '', text: Buffer.concat(chunks).toString('utf8') }));
       });
       sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer within ${TIMEOUT_MS} ms`)));
-      sent.on('error', reject);
+      // a server may close a connection that was idle just as it is used again
+      sent.on('error', (error) => (sent.reusedSocket && error.code === 'ECONNRESET' ? resolve(null) : reject(error)));
       sent.end(payload);
     });
+    if (answer === null) return this.call(method, path, { minor, body });
+    const { status, type, text } = answer;
     return { status, body: type.startsWith('application/json') && text !== '' ? JSON.parse(text) : text || undefined };
   }
 

@@ -98,7 +98,7 @@ export class DestinationImages implements ImageService {
       meter.destroy();
     }
     const found = await place.find(signal);
-    if (found === null) return; // gone again already: there is nothing to prove
+    if (found === null) throw new OperationFailedError(`The image was written to ${ref} and is not there: it was removed at once, or is not shown yet`, { retryable: !signal.aborted });
     this.#written.set(ref, found);
     if (outcome === 'proven') this.#remember(ref, { ...found, hashValue: meter.result().hashValue });
   }

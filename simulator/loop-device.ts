@@ -27,7 +27,8 @@ export class LoopDevice {
   static async attach(imageFile: string, sectorSizeBytes = 512): Promise<LoopDevice> {
     const file = await realpath(imageFile);
     if (!(await stat(file)).isFile()) throw new InvalidParameterError(`${imageFile} is not a regular file: a simulated machine's disk is an image file, never a device of this host`);
-    const { stdout } = await runProgram('losetup', ['--find', '--show', '--sector-size', String(sectorSizeBytes), file], { timeoutMs: LOSETUP_TIMEOUT_MS });
+    // direct: a disk has no second cache behind the system's own
+    const { stdout } = await runProgram('losetup', ['--find', '--show', '--direct-io=on', '--sector-size', String(sectorSizeBytes), file], { timeoutMs: LOSETUP_TIMEOUT_MS });
     const path = stdout.trim();
     // Held open before the detach below, which the kernel then puts off until the last close (loop(4), LO_FLAGS_AUTOCLEAR).
     let hold: FileHandle | undefined;

@@ -8,7 +8,7 @@ import { CHILD_ENVIRONMENT } from './child-environment.ts';
 
 const MIB = 1024 ** 2;
 /** What davfs2 and our private files need beside the image. */
-const OVERHEAD_BYTES = MIB;
+export const OVERHEAD_BYTES = MIB;
 const MEASURE_TIMEOUT_MS = 30_000;
 const measureSchema = z.object({ 'fully-allocated': z.number() });
 

@@ -8,7 +8,7 @@ import { mergeRanges } from '../extent-map/range-list.ts';
 import { ProgressClock } from '../progress-clock.ts';
 import { DiskSource } from '../qcow2/disk-source.ts';
 import { streamImage } from '../qcow2/image-stream.ts';
-import { CLUSTER_BYTES, type Qcow2Layout } from '../qcow2/layout.ts';
+import { CLUSTER_BYTES } from '../qcow2/layout.ts';
 import type { Capture } from './capture.ts';
 import { ShareUnreached, UploadRefused, uploadImage, type SentImage } from './image-upload.ts';
 import { measureLink } from './link-probe.ts';
@@ -72,17 +72,19 @@ class StreamCapture {
     const { sample, linkBytesPerS } = await this.#measure(mapped);
     const { compressed, speedUp } = await this.#chooseCompression(sample, linkBytesPerS);
     const sentBytesPerS = Math.min(sample.diskBytesPerS, (linkBytesPerS ?? Infinity) * speedUp);
-    const predict = ({ imageBytes, dataClusters }: Qcow2Layout, scanBytes = 0): CapturePrediction => ({
+    const predict = (imageBytes: number, dataClusters: number, scanBytes = 0): CapturePrediction => ({
       image_bytes: imageBytes,
       read_bytes: dataClusters * CLUSTER_BYTES,
       disk_bytes_per_s: Math.round(sample.diskBytesPerS),
       link_bytes_per_s: linkBytesPerS === null ? null : Math.round(linkBytesPerS),
       duration_s: sentBytesPerS > 0 ? Number((imageBytes / sentBytesPerS + scanBytes / sample.diskBytesPerS).toFixed(1)) : 0, // a blank disk has nothing to measure, and nothing to read
     });
-    const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal, predict(mapped.layout, bytesTotal - bytesDone));
+    const { imageBytes: mappedBytes, dataClusters: mappedClusters } = mapped.layout;
+    const zeroClusters = Math.floor(sample.zeroShare * mappedClusters); // what the scan is expected to find
+    const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal, predict(mappedBytes - zeroClusters * CLUSTER_BYTES, mappedClusters - zeroClusters, bytesTotal - bytesDone));
     const isScanned = this.#disk.unreadable.length === 0 && isWorthScanning(sample, sentBytesPerS, params.time_is_limited);
     const plan = isScanned ? await leaveOutZeros(mapped, this.#disk, { signal: clock.signal, onScanned }) : mapped;
-    const prediction = predict(plan.layout);
+    const prediction = predict(plan.layout.imageBytes, plan.layout.dataClusters);
     progress('streaming', 0, plan.layout.imageBytes, prediction);
     const sent = await this.#send(plan, compressed, prediction);
     return {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { streamImageParamsSchema, type StreamImageProgress } from '../../../protocol/agent-api.ts';
+import type { CapturePrediction } from '../../../protocol/capture.ts';
 import { captureByStream, type CapturedImage } from '../../../ramdisk-agent/capture/stream-capture.ts';
 import { ProgressClock } from '../../../ramdisk-agent/progress-clock.ts';
 import { describeWhere } from '../../machine-needs.ts';
@@ -34,11 +35,13 @@ describeWhere(['root', 'loop'], 'a disk whose file system has', () => {
   let live: Record<string, string>;
   /** What was looked at for zeros: the last word of every scan. */
   let scans: number[];
+  /** Lengths of the image that were expected while zeros were looked for. */
+  let expectedBytes: number[];
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'metalshot-zeros-'));
     path = await makeDisk(join(directory, 'disk.img'), DISK_BYTES, TABLE);
     served = await ServedShare.start();
-    scans = [];
+    [scans, expectedBytes] = [[], []];
   });
   afterEach(async () => {
     clock?.release();
@@ -75,8 +78,9 @@ describeWhere(['root', 'loop'], 'a disk whose file system has', () => {
     clock = new ProgressClock('the capture', new AbortController().signal, 100, 60);
     const params = streamImageParamsSchema.parse({ username: guest.username, password: guest.password, url: guest.url, image_name: 'disk.qcow2', disk_format: 'qcow2', method: 'stream', compression: 'none', attempts: 1, deadline_s: 100, stall_timeout_s: 60 });
     const device = { name: disk.device, sizeBytes: DISK_BYTES, sectorSizeBytes: 512, rotational: false, model: null, vendor: null, serial: null, wwn: null, wwnWithExtension: null, wwnVendorExtension: null, hctl: null, byPath: null, driver: null };
-    const progress = (phase: StreamImageProgress['phase'], bytesDone: number, bytesTotal: number): void => {
+    const progress = (phase: StreamImageProgress['phase'], bytesDone: number, bytesTotal: number, prediction?: CapturePrediction): void => {
       clock?.moved();
+      if (phase === 'scanning' && prediction) expectedBytes.push(prediction.image_bytes);
       if (phase === 'scanning' && bytesDone >= bytesTotal - MIB) scans.push(bytesTotal); // the disk's last cluster may be a part of one
     };
     const captured = await captureByStream({ device, params, clock, progress });
@@ -107,6 +111,8 @@ describeWhere(['root', 'loop'], 'a disk whose file system has', () => {
     expect(sizeBytes).toBeLessThan(RANDOM_MIB * MIB + SLACK_BYTES);
     expect(sizeBytes).toBeLessThan(partition.used_bytes! / 2);
     expect(report.prediction).toMatchObject({ image_bytes: sizeBytes });
+    expect(expectedBytes.length).toBeGreaterThan(0);
+    expect(Math.max(...expectedBytes)).toBeLessThan(partition.used_bytes! / 2); // the zeros are not counted before they are found
     await expectRestored(image);
 
     expect(report.attempts).toBe(1);

@@ -10,8 +10,8 @@ import { Rig, type RigOptions } from '../../rig/rig.ts';
 import { until } from '../../rig/until.ts';
 
 const MIB = 1024 ** 2;
-/** Slow enough to be met in the middle of an image of some 160 MiB. */
-const SLOW = { max_bandwidth_per_snapshot_bytes_s: 12 * MIB };
+/** Slow enough to be met in the middle of an image of some 20 MiB. */
+const SLOW = { max_bandwidth_per_snapshot_bytes_s: 4 * MIB };
 
 let rig: Rig | undefined;
 afterEach(async () => {
@@ -74,7 +74,7 @@ describe('a stream that can not succeed ends in snapshot failed, and the server 
 
 describe('a downtime that can not be kept ends the capture, and the server runs as before', () => {
   test('as soon as the agent has predicted it', async () => {
-    const { rig, node, holder, demand } = await begin({ config: { snapshot: { max_bandwidth_per_snapshot_bytes_s: 2 * MIB } } });
+    const { rig, node, holder, demand } = await begin({ contentShare: 0.2, config: { snapshot: { max_bandwidth_per_snapshot_bytes_s: MIB } } }); // some 80 MiB, without zeros
     await demand({ max_downtime: '1m' });
     const failed = await expectCleanFailure(rig, node, holder, /would be down for [\d.]+ s: max_downtime allows 60 s, .* the agent predicted [\d.]+ s for an image of \d+ bytes/);
     const { prediction, options, downtime_s: downtimeS } = failed.driver_internal_info.snapshot!;

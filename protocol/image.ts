@@ -24,5 +24,5 @@ export interface Image {
 }
 
 export const IMAGE_PATCH_TYPE = 'application/openstack-images-v2.1-json-patch';
-/** The digest that is carried end to end: the agent computes it, the image service confirms it. */
+/** The digest of images: made here, confirmed by the image service. */
 export const IMAGE_HASH_ALGO = 'sha512';

@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { InvalidParameterError, MetalshotError, OperationFailedError, messageOf } from '../protocol/errors.ts';
-import { IMAGE_DIGEST_TRAILER, IMAGE_ENCODINGS, IMAGE_SIZE_HEADER, LINK_PROBE_HEADER, PROBE_LIMIT_BYTES, type ImageEncoding } from '../protocol/image-stream.ts';
+import { IMAGE_HASH_ALGO } from '../protocol/image.ts';
+import { IMAGE_ENCODINGS, IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER, LINK_PROBE_HEADER, PROBE_LIMIT_BYTES, type ImageEncoding, type ReceivedImage } from '../protocol/image-stream.ts';
+import { isMacKey } from '../protocol/stream-mac.ts';
 import { createZstdStream } from '../protocol/zstd-stream.ts';
 import { Throttle, type TokenBucket } from './bandwidth.ts';
 import { ProvenEnd } from './proven-end.ts';
@@ -10,6 +12,8 @@ import { ProvenEnd } from './proven-end.ts';
 export interface StreamedImage {
   sizeBytes: number;
   encoding: ImageEncoding;
+  /** Of its authentication code. */
+  key: string;
 }
 
 /** What the request announces; null: it is no image stream. @throws InvalidParameterError */
@@ -20,7 +24,9 @@ export function announcedImage({ headers }: IncomingMessage): StreamedImage | nu
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 1) throw new InvalidParameterError(`${IMAGE_SIZE_HEADER}: expected the image's length in bytes, found ${JSON.stringify(size)}.`);
   const encoding = (headers['content-encoding'] ?? 'identity') as ImageEncoding;
   if (!IMAGE_ENCODINGS.includes(encoding)) throw new InvalidParameterError(`Content-Encoding: expected one of ${IMAGE_ENCODINGS.join(', ')}, found ${JSON.stringify(encoding)}.`);
-  return { sizeBytes, encoding };
+  const key = headers[IMAGE_KEY_HEADER.toLowerCase()];
+  if (!isMacKey(key)) throw new InvalidParameterError(`${IMAGE_KEY_HEADER}: expected a key of 64 hex digits, found ${key === undefined ? 'none' : 'another value'}. A ramdisk has to be as old as its conductor: build it again.`);
+  return { sizeBytes, encoding, key };
 }
 
 export const isLinkProbe = ({ headers }: IncomingMessage): boolean => headers[LINK_PROBE_HEADER.toLowerCase()] !== undefined;
@@ -51,12 +57,12 @@ export interface ImageReception {
 }
 
 /**
- * Takes an image stream into a receiver, and answers 201 once the receiver has it whole and proven.
+ * Takes an image stream into a receiver, and answers 201 and its digest once the receiver has it whole and proven.
  * @param receiver commits what it got at its end (`finish`); destroyed before, it leaves nothing.
  * @throws MetalshotError when it did not come whole; the receiver is destroyed then.
  */
-export async function receiveImage(request: IncomingMessage, response: ServerResponse, { sizeBytes, encoding }: StreamedImage, { receiver, buckets, onBytes, onProven }: ImageReception): Promise<void> {
-  const end = new ProvenEnd(sizeBytes, () => trailerOf(request));
+export async function receiveImage(request: IncomingMessage, response: ServerResponse, { sizeBytes, encoding, key }: StreamedImage, { receiver, buckets, onBytes, onProven }: ImageReception): Promise<void> {
+  const end = new ProvenEnd(sizeBytes, key, () => trailerOf(request));
   end.on('data', () => onBytes(end.receivedBytes));
   try {
     await pipeline([request, ...throttles(buckets), ...(encoding === 'zstd' ? [createZstdStream('decompress')] : []), end, receiver]);
@@ -64,13 +70,14 @@ export async function receiveImage(request: IncomingMessage, response: ServerRes
     throw error instanceof MetalshotError ? error : new OperationFailedError(`The image did not come whole: ${messageOf(error)}`, {}, error);
   }
   onProven(end.provenDigest);
-  response.writeHead(201, { 'Content-Length': 0 });
-  response.end();
+  const answer: ReceivedImage = { os_hash_algo: IMAGE_HASH_ALGO, os_hash_value: end.provenDigest };
+  response.writeHead(201, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(answer));
 }
 
 const throttles = (buckets: readonly TokenBucket[]): Throttle[] => (buckets.length === 0 ? [] : [new Throttle(buckets)]);
 
 function trailerOf({ trailers }: IncomingMessage): string | undefined {
-  const value = trailers[IMAGE_DIGEST_TRAILER.toLowerCase()];
+  const value = trailers[IMAGE_MAC_TRAILER.toLowerCase()];
   return typeof value === 'string' ? value : undefined;
 }

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
 import { request as requestHttp, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { IMAGE_HASH_ALGO } from '../../protocol/image.ts';
-import { IMAGE_DIGEST_TRAILER, IMAGE_SIZE_HEADER } from '../../protocol/image-stream.ts';
+import { IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER, receivedImageSchema } from '../../protocol/image-stream.ts';
 import { messageOf, MetalshotError, OperationFailedError } from '../../protocol/errors.ts';
 import { pinnedTls } from '../../protocol/http-client.ts';
+import { newMacKey, StreamMac } from '../../protocol/stream-mac.ts';
 import { createZstdStream } from '../../protocol/zstd-stream.ts';
 
 export interface UploadAddress {
@@ -30,7 +29,7 @@ export interface UploadOptions {
 }
 
 export interface SentImage {
-  /** Of the image, whatever was on the wire. */
+  /** Of the image, whatever was on the wire; made by the share of what it has proven to be what was sent. */
   sha512: string;
   wireBytes: number;
 }
@@ -62,13 +61,14 @@ const ANSWER_LIMIT_CHARACTERS = 2_000;
 const PASSING_STATUSES = new Set([408, 409, 423, 425, 429]);
 
 /**
- * Sends an image of known length to the share with one PUT, and digests what it sends. Nothing is kept: the pieces go as
- * fast as the share takes them. (axios buffers for redirects and has no `Expect`, so this one uses node:http.)
+ * Sends an image of known length to the share with one PUT, and behind it the authentication code of what was sent. Nothing
+ * is kept: the pieces go as fast as the share takes them. (axios buffers for redirects and has no `Expect`, so this one uses node:http.)
  * @throws UploadRefused for an answer that will not be another one; OperationFailedError for everything that may pass.
  */
 export async function uploadImage(address: UploadAddress, name: string, sizeBytes: number, pieces: AsyncIterable<Buffer>, options: UploadOptions): Promise<SentImage> {
   const url = new URL(encodeURIComponent(name), address.url.endsWith('/') ? address.url : `${address.url}/`);
-  const request = open(url, address, sizeBytes, options);
+  const key = newMacKey();
+  const request = open(url, address, { sizeBytes, key }, options);
   const answer = readAnswer(request);
   answer.catch(() => undefined); // raced below
   let isReached = false;
@@ -76,10 +76,10 @@ export async function uploadImage(address: UploadAddress, name: string, sizeByte
   let bytesSent = 0;
   try {
     await settled(Promise.race([answer, mayContinue(request)]), url);
-    const digest = createHash(IMAGE_HASH_ALGO);
-    async function* digested(): AsyncGenerator<Buffer, void, undefined> {
+    const mac = new StreamMac(key);
+    async function* authenticated(): AsyncGenerator<Buffer, void, undefined> {
       for await (const piece of pieces) {
-        digest.update(piece);
+        mac.update(piece);
         bytesSent += piece.length;
         yield piece;
         options.onProgress(bytesSent);
@@ -92,18 +92,18 @@ export async function uploadImage(address: UploadAddress, name: string, sizeByte
         yield piece;
       }
     }
-    const source = Readable.from(digested(), { highWaterMark: 1 });
+    const source = Readable.from(authenticated(), { highWaterMark: 1 });
     // the trailer comes before the request's end
     const sending = options.compressed ? pipeline(source, createZstdStream('compress'), counted, request, { end: false }) : pipeline(source, counted, request, { end: false });
     sending.catch(() => undefined); // its error is the disk's or the connection's: told below
     await settled(Promise.race([sending, answer]), url); // an early answer is a refusal
     if (bytesSent !== sizeBytes) throw new OperationFailedError(`expected an image of ${sizeBytes} bytes, made ${bytesSent}`);
-    const sha512 = digest.digest('hex');
-    request.addTrailers({ [IMAGE_DIGEST_TRAILER]: sha512 });
+    request.addTrailers({ [IMAGE_MAC_TRAILER]: mac.result() });
     request.end();
     options.onSent?.();
-    await settled(inTime(answer, options.answerTimeoutMs), url);
-    return { sha512, wireBytes };
+    const taken = inTime(answer, options.answerTimeoutMs);
+    await settled(taken, url);
+    return { sha512: digestOf(await taken), wireBytes };
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof MetalshotError) throw error;
@@ -121,13 +121,28 @@ interface Answer {
   text: string;
 }
 
-function open(url: URL, address: UploadAddress, sizeBytes: number, { signal, compressed = false }: UploadOptions): ClientRequest {
+/** @throws OperationFailedError when the share does not tell it, or the connection broke in the middle of its answer. */
+function digestOf({ status, text }: Answer): string {
+  const told = receivedImageSchema.safeParse(parseJson(text));
+  if (!told.success) throw new OperationFailedError(`the share answers ${status} without the digest of what it received: expected it as JSON, found ${JSON.stringify(text.slice(0, 100))}`);
+  return told.data.os_hash_value;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function open(url: URL, address: UploadAddress, { sizeBytes, key }: { sizeBytes: number; key: string }, { signal, compressed = false }: UploadOptions): ClientRequest {
   const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
     method: 'PUT',
     agent: false,
     signal,
     // a server that is told to close would do so with a refusal, before we have read it: what is still on its way to it resets the connection
-    headers: { Connection: 'keep-alive', 'Content-Type': 'application/octet-stream', 'Transfer-Encoding': 'chunked', [IMAGE_SIZE_HEADER]: sizeBytes, Trailer: IMAGE_DIGEST_TRAILER, Expect: '100-continue', ...(compressed ? { 'Content-Encoding': 'zstd' } : {}), Authorization: authorization(address) },
+    headers: { Connection: 'keep-alive', 'Content-Type': 'application/octet-stream', 'Transfer-Encoding': 'chunked', [IMAGE_SIZE_HEADER]: sizeBytes, [IMAGE_KEY_HEADER]: key, Trailer: IMAGE_MAC_TRAILER, Expect: '100-continue', ...(compressed ? { 'Content-Encoding': 'zstd' } : {}), Authorization: authorization(address) },
     ...(address.ca === undefined ? {} : pinnedTls(address.ca)),
   });
   request.on('error', () => undefined); // readAnswer and the pipeline tell it

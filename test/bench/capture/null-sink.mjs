@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Takes what the benchmark sends and keeps nothing of it: images and link probes by http, anything by TCP. Prints its ports, ends on SIGTERM. */
+/** Takes what the benchmark sends, and neither keeps nor proves anything of it: images and link probes by http, anything by TCP. Prints its ports, ends on SIGTERM. */
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
@@ -7,8 +7,8 @@ import { createServer } from 'node:net';
 const http = createHttpServer((request, response) => {
   request.resume();
   request.once('end', () => {
-    response.writeHead(request.headers['x-metalshot-link-probe'] === undefined ? 201 : 204);
-    response.end();
+    if (request.headers['x-metalshot-link-probe'] !== undefined) response.writeHead(204).end();
+    else response.writeHead(201).end(JSON.stringify({ os_hash_algo: 'sha512', os_hash_value: '0'.repeat(128) }));
   });
 });
 const tcp = createServer({ allowHalfOpen: true }, (socket) => {

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-/** `single-stage.mjs digest ALGORITHM BYTES | tcp PORT BYTES`: one stage of a stream with nothing around it; prints wall and CPU seconds as JSON. */
+/** `single-stage.mjs digest ALGORITHM BYTES | mac DIST BYTES | tcp PORT BYTES`: one stage of a stream with nothing around it; prints wall and CPU seconds as JSON. */
 import { createHash, randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 const PIECE = randomFillSync(Buffer.allocUnsafeSlow(1024 ** 2));
 
@@ -11,6 +13,12 @@ const STAGES = {
     const digest = createHash(algorithm);
     for (let done = 0; done < sizeBytes; done += PIECE.length) digest.update(PIECE);
     digest.digest();
+  },
+  async mac(dist, sizeBytes) {
+    const { newMacKey, StreamMac } = await import(pathToFileURL(join(dist, 'protocol/stream-mac.js')).href);
+    const mac = new StreamMac(newMacKey());
+    for (let done = 0; done < sizeBytes; done += PIECE.length) mac.update(PIECE);
+    mac.result();
   },
   /** Until the other end has taken everything. */
   async tcp(port, sizeBytes) {

@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-const ALONE = ['qemu-img convert', 'davfs2 mount', 'stream to null', 'stream to spool', 'stream to spool, TLS', 'relay to embedded', 'relay to Glance', 'upload alone, embedded', 'upload alone, Glance', 'reading alone, dd', 'digest alone, sha512', 'digest alone, sha256', 'loopback TCP alone', 'writing alone, dd'];
+const ALONE = ['qemu-img convert', 'davfs2 mount', 'stream to null', 'stream to spool', 'stream to spool, TLS', 'relay to embedded', 'relay to Glance', 'upload alone, embedded', 'upload alone, Glance', 'reading alone, dd', 'proof alone, AES-256-GMAC', 'digest alone, sha512', 'digest alone, sha256', 'loopback TCP alone', 'writing alone, dd'];
 const AT_ONCE = ['qemu-img convert', 'stream to spool', 'relay to embedded'];
 
 /** With so little on the disk the figures mean nothing: what is looked at is that every row ran and was reported. */

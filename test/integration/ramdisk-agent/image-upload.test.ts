@@ -91,6 +91,15 @@ describe('a refusal comes before the data, and is told apart from what may pass'
 });
 
 describe('nothing counts as sent', () => {
+  test.each([
+    ['nothing', ''],
+    ['a page', '<html>created</html>'],
+    ['the digest of another kind', JSON.stringify({ os_hash_algo: 'md5', os_hash_value: 'f'.repeat(32) })],
+  ])('when the answer to it is %s, without the digest of what was received', async (_, text) => {
+    await start({ before: (request, response) => void request.resume().once('end', () => response.status(201).end(text)) });
+    await expect(uploadImage(guest, NAME, 2 * MIB, pieces(2), options())).rejects.toThrow(/answers 201 without the digest of what it received/);
+  });
+
   test('when the connection is cut in the middle: another try is possible, and succeeds', async () => {
     await start();
     const wire = await viaRelay();

@@ -12,7 +12,8 @@ import { UploadSpeed } from '../../../conductor/drivers/snapshot/upload-speed.ts
 import { GlanceClient } from '../../../image-service/client.ts';
 import { createImageServer, listenImageServer } from '../../../image-service/embedded/server.ts';
 import type { SnapshotOptions } from '../../../protocol/capture.ts';
-import { IMAGE_DIGEST_TRAILER, IMAGE_SIZE_HEADER } from '../../../protocol/image-stream.ts';
+import { IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER } from '../../../protocol/image-stream.ts';
+import { newMacKey } from '../../../protocol/stream-mac.ts';
 import { createLogger } from '../../../protocol/log.ts';
 import { InvalidParameterError, OperationFailedError } from '../../../protocol/errors.ts';
 import { UploadRefused, uploadImage } from '../../../ramdisk-agent/capture/image-upload.ts';
@@ -98,7 +99,7 @@ async function expectQueued(): Promise<void> {
   expect(await spooled()).toEqual([]);
 }
 
-test('an image goes through whole, with nothing on the spool, and the service has the digest that the sender computed', async () => {
+test('an image goes through whole, with nothing on the spool, and the service has the digest that the sender is told', async () => {
   await admit();
   const { sha512 } = await send(40);
   expect(sha512).toBe(digestOf(40));
@@ -134,15 +135,15 @@ describe('the image never becomes active, and its holder is free again,', () => 
   });
 
   test.each([
-    ['what arrives is not what was digested', 'f'.repeat(128), 500],
-    ['no digest comes', null, 400],
-  ])('when %s', async (_, digest, status) => {
+    ['what arrives is not what was sent', 'f'.repeat(32), 500],
+    ['no code of what was sent comes', null, 400],
+  ])('when %s', async (_, mac, status) => {
     await admit();
     const answer = await new Promise<{ statusCode?: number }>((resolve, reject) => {
-      const request = httpRequest(new URL(NAME, guest.url), { method: 'PUT', agent: false, auth: `${guest.username}:${guest.password}`, headers: { 'Transfer-Encoding': 'chunked', [IMAGE_SIZE_HEADER]: MIB, Trailer: IMAGE_DIGEST_TRAILER } });
+      const request = httpRequest(new URL(NAME, guest.url), { method: 'PUT', agent: false, auth: `${guest.username}:${guest.password}`, headers: { 'Transfer-Encoding': 'chunked', [IMAGE_SIZE_HEADER]: MIB, [IMAGE_KEY_HEADER]: newMacKey(), Trailer: IMAGE_MAC_TRAILER } });
       request.once('error', reject).once('response', resolve);
       request.write(block);
-      if (digest !== null) request.addTrailers({ [IMAGE_DIGEST_TRAILER]: digest });
+      if (mac !== null) request.addTrailers({ [IMAGE_MAC_TRAILER]: mac });
       request.end();
     });
     expect(answer.statusCode).toBe(status);

@@ -145,7 +145,7 @@ describe('behind a proxy that no stream comes through', () => {
 
   test.each([
     ['because it wants lengths', 'refuse', /411/],
-    ['because it takes the digest away', 'drop trailers', /400.*without its digest/],
+    ['because it takes the trailer away', 'drop trailers', /400.*without its authentication code/],
   ] as const)('%s: "auto" falls back to the mount and says why, "stream" fails', async (_, treatment, reason) => {
     const { rig, node, holder, demand } = await beginBehind(() => treatment);
     await demand();

@@ -5,13 +5,20 @@ import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { runProgram } from '../../../protocol/program.ts';
 import { spawnSync } from 'node:child_process';
-import { IMAGE_DIGEST_TRAILER, IMAGE_SIZE_HEADER } from '../../../protocol/image-stream.ts';
+import { IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER } from '../../../protocol/image-stream.ts';
+import { newMacKey, StreamMac } from '../../../protocol/stream-mac.ts';
 import { until } from '../../rig/until.ts';
 import { ServedShare, type Guest } from './served-share.ts';
 
 const MIB = 1024 ** 2;
 const NAME = 'disk.qcow2';
 const image = randomBytes(3 * MIB + 17);
+const key = newMacKey();
+const macOf = (data: Buffer, itsKey = key): string => {
+  const mac = new StreamMac(itsKey);
+  mac.update(data);
+  return mac.result();
+};
 const sha512 = (data: Buffer): string => createHash('sha512').update(data).digest('hex');
 
 let served: ServedShare;
@@ -27,19 +34,21 @@ afterEach(async () => {
 interface Sending {
   body?: Buffer;
   sizeBytes?: number | string;
-  digest?: string | null;
+  /** Null: left out. */
+  keyHeader?: string | null;
+  mac?: string | null;
   encoding?: string;
   /** The connection is cut here instead of being ended. */
   cut?: boolean;
 }
 
-function send({ body = image, sizeBytes = image.length, digest = sha512(image), encoding, cut = false }: Sending = {}): Promise<{ status: number; text: string }> {
+function send({ body = image, sizeBytes = image.length, keyHeader = key, mac = macOf(image), encoding, cut = false }: Sending = {}): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(new URL(NAME, guest.url), {
       method: 'PUT',
       agent: false,
       auth: `${guest.username}:${guest.password}`,
-      headers: { 'Transfer-Encoding': 'chunked', [IMAGE_SIZE_HEADER]: sizeBytes, Trailer: IMAGE_DIGEST_TRAILER, ...(encoding === undefined ? {} : { 'Content-Encoding': encoding }) },
+      headers: { 'Transfer-Encoding': 'chunked', [IMAGE_SIZE_HEADER]: sizeBytes, ...(keyHeader === null ? {} : { [IMAGE_KEY_HEADER]: keyHeader }), Trailer: IMAGE_MAC_TRAILER, ...(encoding === undefined ? {} : { 'Content-Encoding': encoding }) },
     });
     request.once('error', reject);
     request.once('response', (response) => {
@@ -51,7 +60,7 @@ function send({ body = image, sizeBytes = image.length, digest = sha512(image), 
       if (cut) request.destroy(new Error('cut'));
     });
     if (cut) return;
-    if (digest !== null) request.addTrailers({ [IMAGE_DIGEST_TRAILER]: digest });
+    if (mac !== null) request.addTrailers({ [IMAGE_MAC_TRAILER]: mac });
     request.end();
   });
 }
@@ -67,15 +76,16 @@ async function expectNothing(): Promise<void> {
   expect(await received()).toBeNull();
 }
 
-test('an image whose length and digest are what its sender says is there, byte by byte', async () => {
-  expect((await send()).status).toBe(201);
+test('an image whose length and code are what its sender says is there, byte by byte, and its digest is answered', async () => {
+  const { status, text } = await send();
+  expect({ status, answer: JSON.parse(text) as unknown }).toEqual({ status: 201, answer: { os_hash_algo: 'sha512', os_hash_value: sha512(image) } });
   expect(sha512((await received())!)).toBe(sha512(image));
   await until('the access log has it', () => served.requests.some(({ bytes, status }) => bytes === image.length && status === 201));
 });
 
-test('one that was compressed on its way is stored decoded, and length and digest are those of the decoded', async () => {
+test('one that was compressed on its way is stored decoded, and length and code are those of the decoded', async () => {
   const text = Buffer.alloc(8 * MIB, 'much of the same ');
-  expect((await send({ body: zstd(text), sizeBytes: text.length, digest: sha512(text), encoding: 'zstd' })).status).toBe(201);
+  expect((await send({ body: zstd(text), sizeBytes: text.length, mac: macOf(text), encoding: 'zstd' })).status).toBe(201);
   expect(sha512((await received())!)).toBe(sha512(text));
 });
 
@@ -86,9 +96,11 @@ describe('nothing is stored of an image', () => {
     ['in which one bit has flipped', { body: flipped }, /changed on its way/],
     ['whose last byte is missing', { body: image.subarray(0, -1) }, /announced with 3145745 bytes, 3145744 came/],
     ['with a byte too many', { body: Buffer.concat([image, Buffer.from('x')]) }, /more came/],
-    ['without its digest', { digest: null }, /without its digest/, 400],
-    ['with the digest of another', { digest: sha512(flipped) }, /changed on its way/],
-    ['with an empty digest', { digest: '' }, /changed on its way/],
+    ['in which two pieces have changed places', { body: Buffer.concat([image.subarray(0, MIB), image.subarray(2 * MIB, 3 * MIB), image.subarray(MIB, 2 * MIB), image.subarray(3 * MIB)]) }, /changed on its way/],
+    ['without its code', { mac: null }, /without its authentication code/, 400],
+    ['with the code of another', { mac: macOf(flipped) }, /changed on its way/],
+    ['with a code under another key', { mac: macOf(image, newMacKey()) }, /changed on its way/],
+    ['with an empty code', { mac: '' }, /changed on its way/],
     ['that is said to be compressed and is not', { encoding: 'zstd' }, /can not decompress/],
     ['whose compressed form ends early', { body: zstd(image).subarray(0, -100), encoding: 'zstd' }, /can not decompress|announced with/],
   ];
@@ -108,6 +120,8 @@ describe('nothing is stored of an image', () => {
     ['no length', { sizeBytes: '' }, 400],
     ['a negative length', { sizeBytes: '-1' }, 400],
     ['a length beyond all numbers', { sizeBytes: '99999999999999999999' }, 400],
+    ['no key, as an older ramdisk sends it', { keyHeader: null }, 400],
+    ['a key that is none', { keyHeader: 'f'.repeat(63) }, 400],
     ['an encoding that nobody knows', { encoding: 'br' }, 400],
     ['more than the quota', { sizeBytes: 2 * 1024 ** 3 }, 507],
   ])('with %s', async (_, sending, status) => {

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2 --no-memory-reducer --single-threaded-gc
+#!/usr/bin/env -S node --max-semi-space-size=1 --heap-growing-percent=20 --no-memory-reducer --single-threaded-gc
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { InvalidParameterError, MetalshotError, messageOf } from '../protocol/errors.ts';

@@ -130,11 +130,11 @@ async function readUsed({ disks, devices, plan }) {
   return { ...(await measureCommands([readings])), imageBytes: plan.imageBytes };
 }
 
-/** The image's bytes from the cache to the disk, with the final fsync. */
+/** The image's bytes from the cache to the disk, as the conductor writes them: past the page cache, with the final fsync. */
 async function writeImage({ imageFile, directory, plan }) {
   const output = join(directory, 'written.qcow2');
   try {
-    return { ...(await measureCommands([[['dd', `if=${imageFile}`, `of=${output}`, 'bs=1M', 'conv=fsync', 'status=none']]])), imageBytes: plan.imageBytes };
+    return { ...(await measureCommands([[['dd', `if=${imageFile}`, `of=${output}`, 'bs=1M', 'oflag=direct', 'conv=fsync', 'status=none']]])), imageBytes: plan.imageBytes };
   } finally {
     await rm(output, { force: true });
   }

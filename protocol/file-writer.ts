@@ -3,9 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { allocatePages, DIRECT_BLOCK_BYTES, DirectFile } from './direct-io.ts';
 import { OperationFailedError } from './errors.ts';
 
-/** One is filled while the others are written. */
-const PARTS = 4;
-const PART_BYTES = 512 * 1024;
+/** One is filled while the other is written. */
+const HALF_BYTES = 1024 * 1024;
 /** Brought to the disk in steps of this size, so that the last one is short (davfs2 waits 30 s for an answer): whether past the page cache or through it is not always told. */
 const SYNC_BYTES = 32 * 1024 * 1024;
 /** Of writers that have ended: as much as was ever needed at once, and no garbage. */
@@ -15,14 +14,12 @@ const spareMemory: Buffer[] = [];
 export class FileWriter {
   readonly #target: DirectFile;
   readonly #memory: Buffer;
-  /** What each part of the memory is being written by; rejected with what it met. */
-  readonly #writing: Promise<void>[] = Array.from({ length: PARTS }, () => Promise.resolve());
-  /** The one that is being filled. */
-  #part = 0;
+  #half = 0;
+  /** Of the half that is being filled. */
   #filledBytes = 0;
-  /** Of the file: where that part goes. */
-  #offsetBytes = 0;
+  #writtenBytes = 0;
   #unsyncedBytes = 0;
+  #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   private constructor(target: DirectFile, memory: Buffer) {
@@ -32,7 +29,7 @@ export class FileWriter {
 
   /** @param flags of `open`, as `fs.constants` has them; the file has to be empty then. */
   static async open(path: string, flags: number, mode: number): Promise<FileWriter> {
-    const memory = spareMemory.pop() ?? allocatePages(PARTS * PART_BYTES); // throws where there is none: before anything is open
+    const memory = spareMemory.pop() ?? allocatePages(2 * HALF_BYTES); // throws where there is none: before anything is open
     try {
       return new FileWriter(await DirectFile.open(path, flags, mode), memory);
     } catch (error) {
@@ -45,23 +42,22 @@ export class FileWriter {
   async append(chunk: Buffer): Promise<void> {
     this.#requireOpen();
     for (let taken = 0; taken < chunk.length; ) {
-      const start = this.#part * PART_BYTES;
-      const copied = chunk.copy(this.#memory, start + this.#filledBytes, taken, taken + PART_BYTES - this.#filledBytes);
+      const copied = chunk.copy(this.#memory, this.#half * HALF_BYTES + this.#filledBytes, taken, taken + HALF_BYTES - this.#filledBytes);
       taken += copied;
       this.#filledBytes += copied;
-      if (this.#filledBytes === PART_BYTES) await this.#turnOver();
+      if (this.#filledBytes === HALF_BYTES) await this.#turnOver();
     }
   }
 
   /** Brings everything to the disk. */
   async finish(): Promise<Stats> {
-    await Promise.all(this.#writing);
+    await this.#writing;
     this.#requireOpen();
-    const sizeBytes = this.#offsetBytes + this.#filledBytes;
-    const start = this.#part * PART_BYTES;
+    const sizeBytes = this.#writtenBytes + this.#filledBytes;
+    const start = this.#half * HALF_BYTES;
     const wholeBlocks = Math.ceil(this.#filledBytes / DIRECT_BLOCK_BYTES) * DIRECT_BLOCK_BYTES;
     const end = start + (this.#target.isDirect ? wholeBlocks : this.#filledBytes);
-    await this.#write(this.#memory.subarray(start, end), this.#offsetBytes);
+    await this.#write(this.#memory.subarray(start, end), this.#writtenBytes);
     await this.#file.truncate(sizeBytes); // what fills the last block is not the file's
     await this.#file.sync();
     return this.#file.stat();
@@ -71,7 +67,7 @@ export class FileWriter {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await Promise.allSettled(this.#writing); // told by `append` or `finish`, or nobody waits for it any more
+    await this.#writing.catch(() => undefined); // told by `append` or `finish`, or nobody waits for it any more
     try {
       await this.#target.close();
     } finally {
@@ -79,25 +75,23 @@ export class FileWriter {
     }
   }
 
-  /** Lets the full part be written, and waits until the next one has been. */
   async #turnOver(): Promise<void> {
-    const start = this.#part * PART_BYTES;
-    const writing = this.#write(this.#memory.subarray(start, start + PART_BYTES), this.#offsetBytes);
-    writing.catch(() => undefined); // told when its part is wanted again, or at the end
-    this.#writing[this.#part] = writing;
-    this.#offsetBytes += PART_BYTES;
-    this.#filledBytes = 0;
-    this.#part = (this.#part + 1) % PARTS;
-    await this.#writing[this.#part];
+    const start = this.#half * HALF_BYTES;
+    await this.#writing;
     this.#requireOpen();
+    this.#writing = this.#write(this.#memory.subarray(start, start + HALF_BYTES), this.#writtenBytes);
+    this.#writing.catch(() => undefined); // told with the next half
+    this.#writtenBytes += HALF_BYTES;
+    this.#filledBytes = 0;
+    this.#half = 1 - this.#half;
   }
 
   async #write(piece: Buffer, offsetBytes: number): Promise<void> {
     for (let done = 0; done < piece.length; ) done += await this.#target.write(piece.subarray(done), offsetBytes + done);
     this.#unsyncedBytes += piece.length;
     if (this.#unsyncedBytes < SYNC_BYTES) return;
-    this.#unsyncedBytes = 0;
     await this.#file.datasync();
+    this.#unsyncedBytes = 0;
   }
 
   /** Once it is closed its memory is another's. */

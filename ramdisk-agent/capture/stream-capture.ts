@@ -7,6 +7,7 @@ import { findChangedParts, type FileSystemMark } from '../extent-map/file-system
 import { mergeRanges } from '../extent-map/range-list.ts';
 import { ProgressClock } from '../progress-clock.ts';
 import { DiskSource } from '../qcow2/disk-source.ts';
+import type { ClusterRun } from '../qcow2/extents.ts';
 import { streamImage } from '../qcow2/image-stream.ts';
 import { CLUSTER_BYTES } from '../qcow2/layout.ts';
 import type { Capture } from './capture.ts';
@@ -25,6 +26,16 @@ export interface CapturedImage {
   sha512: string;
   report: CaptureReport;
 }
+
+/** What the image is on its way. */
+export interface Wire {
+  compressed: boolean;
+  /** To what part of its size. */
+  ratio: number;
+  /** Of the image. */
+  compressorBytesPerS: number;
+}
+const UNCOMPRESSED: Wire = { compressed: false, ratio: 1, compressorBytesPerS: Infinity };
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 15_000;
@@ -70,8 +81,9 @@ class StreamCapture {
       onScanned: (bytesDone, bytesTotal) => progress('scanning', bytesDone, bytesTotal),
     });
     const { sample, linkBytesPerS } = await this.#measure(mapped);
-    const { compressed, speedUp } = await this.#chooseCompression(sample, linkBytesPerS);
-    const sentBytesPerS = Math.min(sample.diskBytesPerS, (linkBytesPerS ?? Infinity) * speedUp);
+    const wire = await this.#chooseCompression(sample, linkBytesPerS);
+    const isScanned = this.#disk.unreadable.length === 0 && isWorthScanning(sample, sendingSpeed(sample, wire, linkBytesPerS), params.time_is_limited);
+    const sentBytesPerS = sendingSpeed(sample, wire, linkBytesPerS, { withoutZeros: isScanned });
     const predict = (imageBytes: number, dataClusters: number, scanBytes = 0): CapturePrediction => ({
       image_bytes: imageBytes,
       read_bytes: dataClusters * CLUSTER_BYTES,
@@ -80,13 +92,12 @@ class StreamCapture {
       duration_s: sentBytesPerS > 0 ? Number((imageBytes / sentBytesPerS + scanBytes / sample.diskBytesPerS).toFixed(1)) : 0, // a blank disk has nothing to measure, and nothing to read
     });
     const { imageBytes: mappedBytes, dataClusters: mappedClusters } = mapped.layout;
-    const zeroClusters = Math.floor(sample.zeroShare * mappedClusters); // what the scan is expected to find
+    const zeroClusters = Math.min(Math.floor(sample.zeroShare * mappedClusters), countOf(mapped.unseen)); // what the scan is expected to find
     const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal, predict(mappedBytes - zeroClusters * CLUSTER_BYTES, mappedClusters - zeroClusters, bytesTotal - bytesDone));
-    const isScanned = this.#disk.unreadable.length === 0 && isWorthScanning(sample, sentBytesPerS, params.time_is_limited);
     const plan = isScanned ? await leaveOutZeros(mapped, this.#disk, { signal: clock.signal, onScanned }) : mapped;
     const prediction = predict(plan.layout.imageBytes, plan.layout.dataClusters);
     progress('streaming', 0, plan.layout.imageBytes, prediction);
-    const sent = await this.#send(plan, compressed, prediction);
+    const sent = await this.#send(plan, wire.compressed, prediction);
     return {
       sizeBytes: plan.layout.imageBytes,
       sha512: sent.sha512,
@@ -96,7 +107,7 @@ class StreamCapture {
         parts: plan.parts,
         bytes_read: this.#disk.readBytes,
         wire_bytes: sent.wireBytes,
-        compression: compressed ? 'zstd' : 'none',
+        compression: wire.compressed ? 'zstd' : 'none',
         attempts: this.#attempts,
         unreadable: mergeRanges(this.#disk.unreadable, { smallestGapBytes: 1 }).map(({ offsetBytes, sizeBytes }) => ({ offset_bytes: offsetBytes, size_bytes: sizeBytes })),
         prediction,
@@ -114,20 +125,20 @@ class StreamCapture {
     return { sample, linkBytesPerS };
   }
 
-  async #chooseCompression(sample: SpeedSample, linkBytesPerS: number | null): Promise<{ compressed: boolean; speedUp: number }> {
+  async #chooseCompression(sample: SpeedSample, linkBytesPerS: number | null): Promise<Wire> {
     const { params, clock } = this.#options;
-    if (params.compression === 'none' || (params.compression === 'auto' && linkBytesPerS === null)) return { compressed: false, speedUp: 1 };
+    if (params.compression === 'none' || (params.compression === 'auto' && linkBytesPerS === null)) return UNCOMPRESSED;
     const sampled = await sampleCompression(sample, clock.signal).catch((error: unknown) => {
       clock.signal.throwIfAborted();
       if (params.compression !== 'auto') throw error;
       return null; // without a compressor the image goes as it is
     });
-    if (sampled === null) return { compressed: false, speedUp: 1 };
+    if (sampled === null) return UNCOMPRESSED;
     const { bytesPerS, ratio } = sampled;
     clock.moved();
     const worthIt = linkBytesPerS !== null && linkBytesPerS < WORTH_COMPRESSING.speed * bytesPerS && ratio < WORTH_COMPRESSING.ratio;
-    if (params.compression === 'auto' && !worthIt) return { compressed: false, speedUp: 1 };
-    return { compressed: true, speedUp: linkBytesPerS === null ? 1 : Math.min(1 / ratio, bytesPerS / linkBytesPerS) };
+    if (params.compression === 'auto' && !worthIt) return UNCOMPRESSED;
+    return { compressed: true, ratio, compressorBytesPerS: bytesPerS };
   }
 
   /** From the begin again when the connection breaks or stands still: the disk is read fast, and nothing of it was kept. */
@@ -173,6 +184,8 @@ class StreamCapture {
   }
 }
 
+const countOf = (runs: readonly ClusterRun[]): number => runs.reduce((sum, { count }) => sum + count, 0);
+
 /** Waits for the work, but no longer than until the signal; a disk may hang for ever. */
 async function unlessAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
   const ended = new AbortController();
@@ -181,6 +194,12 @@ async function unlessAborted(signal: AbortSignal, work: Promise<unknown>): Promi
   } finally {
     ended.abort();
   }
+}
+
+/** Bytes of the image a second. Without the zeros, on which a compressor spends next to nothing, what is left does not shrink as much. @param linkBytesPerS null: not known. */
+export function sendingSpeed({ diskBytesPerS, zeroShare }: Pick<SpeedSample, 'zeroShare' | 'diskBytesPerS'>, { ratio, compressorBytesPerS }: Omit<Wire, 'compressed'>, linkBytesPerS: number | null, { withoutZeros } = { withoutZeros: false }): number {
+  const sentRatio = withoutZeros ? Math.min(1, ratio / (1 - zeroShare)) : ratio;
+  return Math.min(diskBytesPerS, compressorBytesPerS, (linkBytesPerS ?? Infinity) / sentRatio);
 }
 
 /** Whether all that is used is read once more beforehand, to leave out zeros: when it saves time, or a lot of the image and there is time. */

@@ -3,7 +3,7 @@ import { CLUSTER_BYTES, type Qcow2Layout } from './layout.ts';
 
 /** Pieces in which the disk is read, and the image comes. */
 const PIECE_BYTES = 16 * CLUSTER_BYTES;
-/** Pieces that are being read while the one before is used: disk, digest and network work at the same time. */
+/** Pieces that are being read while the one before is used: disk and network work at the same time. */
 const READS_AHEAD = 4;
 
 /**

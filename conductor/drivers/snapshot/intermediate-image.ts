@@ -7,8 +7,9 @@ import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
 
 /**
- * Compares what the share received with what the agent reported out of band. Size and digest are the only proof: a cut
- * image has a success code, a place on the share and a clean `qemu-img check` too.
+ * Compares what the share holds with what the agent reports: size and digest of the image in davfs2's cache, or, of a stream, what
+ * the share answered once the stream's code had proven it (webdav/proven-end.ts), which is read again from the disk when the conductor has
+ * started anew since. A cut image has a success code, a place on the share and a clean `qemu-img check` too.
  */
 export async function confirmIntermediateImage(task: SnapshotTask): Promise<Outcome> {
   await task.saveSnapshot({ step: null, bytesDone: null, bytesTotal: null }); // the agent's figures say nothing of what follows
@@ -21,7 +22,7 @@ export async function confirmIntermediateImage(task: SnapshotTask): Promise<Outc
     if (!file) throw new OperationFailedError(`The agent reported success, but the share has not received ${disk.imageName}`);
     if (file.sizeBytes !== disk.sizeBytes) throw new OperationFailedError(`The share holds ${file.sizeBytes} bytes of ${disk.imageName}, the agent sent ${disk.sizeBytes}: the transfer was cut`);
     const found = file.sha512 ?? (await digestFile(file.path, task.signal)); // digested as it came, and on the disk; read again only after a restart
-    if (found !== disk.osHashValue) throw new OperationFailedError(`${disk.imageName} on the share has ${IMAGE_HASH_ALGO} ${found}, the agent sent ${disk.osHashValue}: the data was changed on its way`);
+    if (found !== disk.osHashValue) throw new OperationFailedError(`${disk.imageName} on the share has ${IMAGE_HASH_ALGO} ${found}, the agent reports ${disk.osHashValue}: the data was changed on its way, or since`);
     await task.saveDisk(disk.position, { receivedBy: 'spool' });
   }
   return 'done';

@@ -1,7 +1,7 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { get } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { run } from './commands.mjs';
@@ -55,6 +55,7 @@ async function prepare({ directory, dist, share, fileSystem, machines, withGlanc
   const attach = async ({ path }) => {
     const device = await LoopDevice.attach(path);
     onEnd(() => device.release());
+    if (readFileSync(`/sys/block/${basename(device.path)}/loop/dio`, 'utf8').trim() !== '1') say(`${path}: its file system takes no direct access, so the disk has a second cache beneath`);
     return device.path;
   };
   say(`building the disk (${fileSystem})`);

@@ -16,15 +16,19 @@ const PLACE = 4 * MIB;
 
 describeWhere(['root', 'loop'], 'past the page cache', () => {
   let directory: string;
-  let device: LoopDevice;
+  let device: LoopDevice | undefined;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'metalshot-cache-'));
     await writeFile(join(directory, 'disk.img'), CONTENT);
     device = await LoopDevice.attach(join(directory, 'disk.img'));
   });
   afterEach(async () => {
-    await device.release();
-    await rm(directory, { recursive: true, force: true });
+    try {
+      await device?.release();
+    } finally {
+      device = undefined;
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 
   /** Bytes that this process has had from disks, rather than from a cache (proc(5), `read_bytes`). */
@@ -36,7 +40,7 @@ describeWhere(['root', 'loop'], 'past the page cache', () => {
   }
 
   test('a disk that is captured leaves nothing in the page cache: it is read again when it is read again', async () => {
-    const disk = await DiskSource.open(device.path, { onReadError: 'fail' });
+    const disk = await DiskSource.open(device!.path, { onReadError: 'fail' });
     const part = disk.memory.subarray(0, CONTENT.length);
     const readAll = (): Promise<void> => disk.readInto(part, 0, new AbortController().signal);
     try {
@@ -50,7 +54,7 @@ describeWhere(['root', 'loop'], 'past the page cache', () => {
   });
 
   test('what is written past the page cache has to be fetched from the disk', async () => {
-    const written = await DirectFile.open(device.path, constants.O_WRONLY);
+    const written = await DirectFile.open(device!.path, constants.O_WRONLY);
     const page = allocatePages(MIB).fill('x');
     try {
       expect(await written.write(page, PLACE)).toBe(MIB);
@@ -58,7 +62,7 @@ describeWhere(['root', 'loop'], 'past the page cache', () => {
     } finally {
       await written.close();
     }
-    const reader = await open(device.path, 'r');
+    const reader = await open(device!.path, 'r');
     const back = Buffer.alloc(MIB);
     try {
       expect(await fromDisks(async () => void (await reader.read(back, 0, MIB, PLACE)))).toBeGreaterThanOrEqual(MIB);

@@ -7,7 +7,7 @@ import { findChangedParts, type FileSystemMark } from '../extent-map/file-system
 import { mergeRanges } from '../extent-map/range-list.ts';
 import { ProgressClock } from '../progress-clock.ts';
 import { DiskSource } from '../qcow2/disk-source.ts';
-import type { ClusterRun } from '../qcow2/extents.ts';
+import { clustersIn } from '../qcow2/extents.ts';
 import { streamImage } from '../qcow2/image-stream.ts';
 import { CLUSTER_BYTES } from '../qcow2/layout.ts';
 import type { Capture } from './capture.ts';
@@ -92,7 +92,7 @@ class StreamCapture {
       duration_s: sentBytesPerS > 0 ? Number((imageBytes / sentBytesPerS + scanBytes / sample.diskBytesPerS).toFixed(1)) : 0, // a blank disk has nothing to measure, and nothing to read
     });
     const { imageBytes: mappedBytes, dataClusters: mappedClusters } = mapped.layout;
-    const zeroClusters = Math.min(Math.floor(sample.zeroShare * mappedClusters), countOf(mapped.unseen)); // what the scan is expected to find
+    const zeroClusters = Math.min(Math.floor(sample.zeroShare * mappedClusters), clustersIn(mapped.unseen)); // what the scan is expected to find
     const onScanned = (bytesDone: number, bytesTotal: number): void => progress('scanning', bytesDone, bytesTotal, predict(mappedBytes - zeroClusters * CLUSTER_BYTES, mappedClusters - zeroClusters, bytesTotal - bytesDone));
     const plan = isScanned ? await leaveOutZeros(mapped, this.#disk, { signal: clock.signal, onScanned }) : mapped;
     const prediction = predict(plan.layout.imageBytes, plan.layout.dataClusters);
@@ -183,8 +183,6 @@ class StreamCapture {
     }
   }
 }
-
-const countOf = (runs: readonly ClusterRun[]): number => runs.reduce((sum, { count }) => sum + count, 0);
 
 /** Waits for the work, but no longer than until the signal; a disk may hang for ever. */
 async function unlessAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {

@@ -6,7 +6,7 @@ import { describePart } from '../extent-map/part-decision.ts';
 import { intersect } from '../extent-map/range-list.ts';
 import { findData } from '../qcow2/data-scan.ts';
 import type { DiskSource } from '../qcow2/disk-source.ts';
-import { clusterRunsOf, type ClusterRun, type Extent } from '../qcow2/extents.ts';
+import { clusterRunsOf, clustersIn, type ClusterRun, type Extent } from '../qcow2/extents.ts';
 import { CLUSTER_BYTES, Qcow2Layout } from '../qcow2/layout.ts';
 
 /** What will be read and sent, down to the byte. */
@@ -50,7 +50,7 @@ export async function leaveOutZeros({ layout: { diskBytes }, unseen, seen, ...pl
 }
 
 function scan(runs: readonly ClusterRun[], disk: DiskSource, diskBytes: number, { signal, onScanned }: Pick<PlanOptions, 'signal' | 'onScanned'>): Promise<ClusterRun[]> {
-  const totalBytes = runs.reduce((sum, { count }) => sum + count * CLUSTER_BYTES, 0);
+  const totalBytes = clustersIn(runs) * CLUSTER_BYTES;
   return findData(runs, disk, diskBytes, signal, (bytesDone) => onScanned(bytesDone, totalBytes));
 }
 

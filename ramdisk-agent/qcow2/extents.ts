@@ -12,6 +12,9 @@ export interface ClusterRun {
   count: number;
 }
 
+/** Of runs that do not overlap. */
+export const clustersIn = (runs: readonly ClusterRun[]): number => runs.reduce((sum, { count }) => sum + count, 0);
+
 /**
  * The clusters that these extents touch, as runs in ascending order that neither overlap nor adjoin. Extents may come in
  * any order and overlap; what is empty is left out.

@@ -1,5 +1,5 @@
 import { InvalidParameterError } from '../../protocol/errors.ts';
-import type { ClusterRun } from './extents.ts';
+import { clustersIn, type ClusterRun } from './extents.ts';
 
 const CLUSTER_BITS = 16;
 export const CLUSTER_BYTES = 2 ** CLUSTER_BITS;
@@ -49,7 +49,7 @@ export class Qcow2Layout {
     checkRuns(runs, Math.ceil(diskBytes / CLUSTER_BYTES));
     this.diskBytes = diskBytes;
     this.runs = runs;
-    this.dataClusters = runs.reduce((sum, { count }) => sum + count, 0);
+    this.dataClusters = clustersIn(runs);
     this.#l1Entries = Math.ceil(diskBytes / (CLUSTER_BYTES * ENTRIES));
     const l1Clusters = clustersFor(this.#l1Entries * ENTRY_BYTES);
     const l2Clusters = countTables(runs);

@@ -1,11 +1,9 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import type { AxiosInstance, AxiosResponse, Method } from 'axios';
 import { ConflictError, InvalidParameterError, NotFoundError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../protocol/errors.ts';
 import { createHttpClient, describeHttpFailure } from '../protocol/http-client.ts';
-import { IMAGE_PATCH_TYPE, type Image } from '../protocol/image.ts';
+import { IMAGE_PATCH_TYPE, type Image, type ImageData } from '../protocol/image.ts';
 import type { Logger } from '../protocol/log.ts';
 import { receiveData, type Downloaded } from './download.ts';
 import { readableError } from './error-text.ts';
@@ -13,7 +11,7 @@ import { digestOf } from './image-digest.ts';
 import { openExchange } from './exchange.ts';
 import { imagePath, normalizeEndpoint } from './image-path.ts';
 import type { TokenProvider } from './token-provider.ts';
-import { sendData, type UploadSource } from './upload.ts';
+import { sendData } from './upload.ts';
 import { verifyUploaded, type ExpectedImage } from './verify-uploaded.ts';
 import { uploadFailure, type StatusAfter } from './upload-failure.ts';
 
@@ -44,7 +42,6 @@ const pointerStep = (name: string): string => name.replaceAll('~', '~0').replace
 /** How often an image is read while it is waited for. */
 const POLL_INTERVAL_MS = 200;
 const PAGE_SIZE = 100;
-const READ_SIZE_BYTES = 256 * 1024;
 /** How long the token of an upload or download should live. */
 const TRANSFER_TOKEN_LIFE_MS = 4 * 3_600_000;
 
@@ -126,25 +123,12 @@ export class GlanceClient {
   }
 
   /**
-   * Streams a file of known length into a queued image. When the answer is lost but the image is active with that size,
-   * the upload counts as done. Whether the image holds the right data is for verifyUploaded to tell.
+   * Streams data of known length into a queued image. When the answer is lost but the image is active with that size, the
+   * upload counts as done. Whether the image holds the right data is for verifyUploaded to tell. Data that are destroyed
+   * before their end leave the image without any, since their length was announced.
    * @throws OperationFailedError with UploadFailureData: the image is read again after every failure.
    */
-  async uploadFile(imageId: string, path: string, sizeBytes: number, options: TransferOptions<AbortSignal>): Promise<void> {
-    const found = (await stat(path)).size;
-    if (sizeBytes <= 0 || found !== sizeBytes) throw new OperationFailedError(`${path} holds ${found} bytes, expected ${sizeBytes}: nothing was uploaded to image ${imageId}`, { image: imageId, status: null, retryable: false });
-    await this.#upload(imageId, { name: path, open: () => createReadStream(path, { end: sizeBytes - 1, highWaterMark: READ_SIZE_BYTES }) }, sizeBytes, options);
-  }
-
-  /**
-   * The same with data that come from somewhere else just now. What is read of `data` is lost when it fails: there is no other
-   * try. `data` that is destroyed before its end leaves the image without data, since its length was announced.
-   */
-  uploadStream(imageId: string, data: Readable, sizeBytes: number, options: TransferOptions<AbortSignal> & { answerTimeoutMs?: number }): Promise<void> {
-    return this.#upload(imageId, { name: 'the stream', open: () => data }, sizeBytes, options);
-  }
-
-  async #upload(imageId: string, source: UploadSource, sizeBytes: number, { signal, onProgress, answerTimeoutMs = this.#options.answerTimeoutMs ?? 600_000 }: TransferOptions<AbortSignal> & { answerTimeoutMs?: number }): Promise<void> {
+  async upload(imageId: string, source: ImageData, sizeBytes: number, { signal, onProgress, answerTimeoutMs = this.#options.answerTimeoutMs ?? 600_000 }: TransferOptions<AbortSignal> & { answerTimeoutMs?: number }): Promise<void> {
     const target = imagePath(imageId, '/file');
     const { stallTimeoutMs = 120_000, log } = this.#options;
     const url = await this.#url();

@@ -1,7 +1,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { Transform, type Readable } from 'node:stream';
+import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OperationFailedError } from '../protocol/errors.ts';
+import type { ImageData } from '../protocol/image.ts';
 import { StallTimer } from './exchange.ts';
 
 export interface Answer {
@@ -25,20 +26,12 @@ const CONTINUE_WAIT_MS = 1_000;
 /** Characters of an answer that are kept. */
 const ANSWER_LIMIT = 64 * 1024;
 
-/** What is sent. */
-export interface UploadSource {
-  /** For messages: a file's path, for example. */
-  name: string;
-  /** Called once, when the data may go out. Destroyed on every path that ends early. */
-  open(): Readable;
-}
-
 /**
  * Sends `sizeBytes` as the body of an opened request that carries `Expect: 100-continue`, so that a refusal comes before any
  * data. Resolves with the answer, whatever its status; the connection is gone afterwards.
  * @throws the error that broke the connection, or OperationFailedError for a stall, a stop, or a source that ends early.
  */
-export async function sendData(request: ClientRequest, source: UploadSource, sizeBytes: number, options: UploadOptions): Promise<Answer> {
+export async function sendData(request: ClientRequest, source: ImageData, sizeBytes: number, options: UploadOptions): Promise<Answer> {
   const { receiver = 'The image service' } = options;
   const answer = readAnswer(request);
   answer.catch(() => undefined); // raced below; the request may also fail after the race is over
@@ -58,7 +51,9 @@ export async function sendData(request: ClientRequest, source: UploadSource, siz
   try {
     const refusal = await Promise.race([answer, mayContinue(request)]);
     if (refusal !== undefined) return refusal;
-    const sending = pipeline(source.open(), meter, request);
+    const data = source.open();
+    data.once('error', (error) => request.destroy(error)); // the pipeline would end it without a reason
+    const sending = pipeline(data, meter, request);
     sending.catch(() => undefined); // its error is the request's, which `answer` rejects with
     const early = await Promise.race([answer, sending.then(() => undefined, () => answer)]);
     if (early !== undefined && (early.status >= 300 || bytesSent === sizeBytes)) return early;

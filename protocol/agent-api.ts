@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { capturePredictionSchema, captureReportSchema, COMPRESSIONS, READ_ERROR_POLICIES, SNAPSHOT_METHODS } from './capture.ts';
+import { imageProofSchema } from './image-proof.ts';
 import { inventorySchema } from './inventory.ts';
 import type { JsonObject } from './json.ts';
 
@@ -133,8 +134,8 @@ export type BootEntriesReport = z.infer<typeof bootEntriesReportSchema>;
 export const streamImageResultSchema = z.object({
   image_name: z.string(),
   size_bytes: z.number().int().positive(),
-  os_hash_algo: z.literal('sha512'),
-  os_hash_value: z.string().regex(/^[0-9a-f]{128}$/),
+  /** Of the whole image. */
+  proof: imageProofSchema,
   virtual_size_bytes: z.number().int().positive(),
   disk: capturedDiskSchema,
   /** What else the machine has: for the image's manifest. */

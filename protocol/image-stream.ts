@@ -1,10 +1,7 @@
-import { z } from 'zod';
-import { IMAGE_HASH_ALGO } from './image.ts';
-
 /**
  * How an agent sends an image to the share in one pass: `PUT` with chunks, the image's exact length and a key of its own in
  * headers, and the authentication code (stream-mac.ts) of its bytes under this key as a trailer, so that whoever receives it
- * can hold back its end until the whole is proven. The answer, 201, tells the digest of what was received.
+ * can hold back its end until the whole is proven. The answer is 201.
  */
 
 /** Length of the image (decoded), bytes. A PUT with this header is an image stream, without it one of WebDAV. */
@@ -13,9 +10,6 @@ export const IMAGE_SIZE_HEADER = 'X-Metalshot-Image-Size';
 export const IMAGE_KEY_HEADER = 'X-Metalshot-Image-Key';
 /** Code (hex) of the image (decoded) under the key. */
 export const IMAGE_MAC_TRAILER = 'X-Metalshot-Image-Mac';
-/** The body of 201. */
-export const receivedImageSchema = z.object({ os_hash_algo: z.literal(IMAGE_HASH_ALGO), os_hash_value: z.string().regex(/^[0-9a-f]{128}$/) });
-export type ReceivedImage = z.infer<typeof receivedImageSchema>;
 /** What the bytes on the wire may be compressed with (Content-Encoding). */
 export const IMAGE_ENCODINGS = ['identity', 'zstd'] as const;
 export type ImageEncoding = (typeof IMAGE_ENCODINGS)[number];

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 /** The image service's own shapes (Glance API v2). Names are the wire's. */
 export type ImageStatus = 'queued' | 'saving' | 'active' | 'killed' | 'deleted' | 'pending_delete' | 'deactivated' | 'uploading' | 'importing';
 
@@ -26,3 +28,11 @@ export interface Image {
 export const IMAGE_PATCH_TYPE = 'application/openstack-images-v2.1-json-patch';
 /** The digest of images: made here, confirmed by the image service. */
 export const IMAGE_HASH_ALGO = 'sha512';
+
+/** An image's data on their way to where they are kept. */
+export interface ImageData {
+  /** For messages: a file's path, for example. */
+  name: string;
+  /** Called when the data may go out; whoever calls it destroys what it gets on every path that ends early. */
+  open(): Readable;
+}

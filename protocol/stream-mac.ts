@@ -1,6 +1,9 @@
 import { createCipheriv, randomBytes, type CipherGCM } from 'node:crypto';
 
-const ALGORITHM = 'aes-256-gcm';
+/** As reports name it. */
+export const STREAM_MAC_ALGO = 'aes-256-gmac';
+/** As OpenSSL names it: GMAC is GCM of nothing but associated data. */
+const CIPHER = 'aes-256-gcm';
 const KEY_BYTES = 32;
 /** A key is used once, so that any nonce is. */
 const NONCE = Buffer.alloc(12);
@@ -20,7 +23,7 @@ export class StreamMac {
 
   /** @param key of `newMacKey`. */
   constructor(key: string) {
-    this.#mac = createCipheriv(ALGORITHM, Buffer.from(key, 'hex'), NONCE);
+    this.#mac = createCipheriv(CIPHER, Buffer.from(key, 'hex'), NONCE);
   }
 
   update(chunk: Buffer): void {

@@ -2,12 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { InvalidParameterError, MetalshotError, OperationFailedError, messageOf } from '../protocol/errors.ts';
-import { IMAGE_HASH_ALGO } from '../protocol/image.ts';
-import { IMAGE_ENCODINGS, IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER, LINK_PROBE_HEADER, PROBE_LIMIT_BYTES, type ImageEncoding, type ReceivedImage } from '../protocol/image-stream.ts';
-import { isMacKey } from '../protocol/stream-mac.ts';
+import { IMAGE_ENCODINGS, IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER, LINK_PROBE_HEADER, PROBE_LIMIT_BYTES, type ImageEncoding } from '../protocol/image-stream.ts';
+import { ProvenEnd } from '../protocol/proven-end.ts';
+import { isMacKey, StreamMac } from '../protocol/stream-mac.ts';
 import { createZstdStream } from '../protocol/zstd-stream.ts';
 import { Throttle, type TokenBucket } from './bandwidth.ts';
-import { ProvenEnd } from './proven-end.ts';
 
 export interface StreamedImage {
   sizeBytes: number;
@@ -46,33 +45,50 @@ export async function takeLinkProbe(request: IncomingMessage, response: ServerRe
   response.end();
 }
 
+/** Where an image stream goes. */
+export interface StreamReceiver {
+  /** Commits what it got at its end, and leaves nothing when it is destroyed before. */
+  writable: Writable;
+  /** Told the image's digest (hex sha512) before its last bytes come. Absent: none is made. */
+  onDigest?(sha512: string): void;
+  /** Told its authentication code (hex) once it is committed. */
+  onProven?(mac: string): void;
+}
+
 export interface ImageReception {
-  receiver: Writable;
+  receiver: StreamReceiver;
   /** Of the bytes on the wire. */
   buckets: readonly TokenBucket[];
   /** Told how many bytes of the image have come. */
   onBytes(receivedBytes: number): void;
-  /** Told its digest (hex) once the receiver has committed it. */
-  onProven(sha512: string): void;
 }
 
 /**
- * Takes an image stream into a receiver, and answers 201 and its digest once the receiver has it whole and proven.
- * @param receiver commits what it got at its end (`finish`); destroyed before, it leaves nothing.
+ * Takes an image stream into a receiver, and answers 201 once the receiver has it whole and proven.
  * @throws MetalshotError when it did not come whole; the receiver is destroyed then.
  */
-export async function receiveImage(request: IncomingMessage, response: ServerResponse, { sizeBytes, encoding, key }: StreamedImage, { receiver, buckets, onBytes, onProven }: ImageReception): Promise<void> {
-  const end = new ProvenEnd(sizeBytes, key, () => trailerOf(request));
+export async function receiveImage(request: IncomingMessage, response: ServerResponse, { sizeBytes, encoding, key }: StreamedImage, { receiver, buckets, onBytes }: ImageReception): Promise<void> {
+  const { writable, onDigest, onProven } = receiver;
+  let proven = '';
+  const check = (found: string): void => {
+    requireSameCode(found, trailerOf(request));
+    proven = found;
+  };
+  const end = new ProvenEnd(sizeBytes, { meter: new StreamMac(key), check, ...(onDigest ? { onDigest } : {}) });
   end.on('data', () => onBytes(end.receivedBytes));
   try {
-    await pipeline([request, ...throttles(buckets), ...(encoding === 'zstd' ? [createZstdStream('decompress')] : []), end, receiver]);
+    await pipeline([request, ...throttles(buckets), ...(encoding === 'zstd' ? [createZstdStream('decompress')] : []), end, writable]);
   } catch (error) {
     throw error instanceof MetalshotError ? error : new OperationFailedError(`The image did not come whole: ${messageOf(error)}`, {}, error);
   }
-  onProven(end.provenDigest);
-  const answer: ReceivedImage = { os_hash_algo: IMAGE_HASH_ALGO, os_hash_value: end.provenDigest };
-  response.writeHead(201, { 'Content-Type': 'application/json' });
-  response.end(JSON.stringify(answer));
+  onProven?.(proven);
+  response.writeHead(201);
+  response.end();
+}
+
+function requireSameCode(found: string, expected: string | undefined): void {
+  if (expected === undefined) throw new InvalidParameterError('The image came without its authentication code (a trailer), which a proxy may have taken away: whether it is whole can not be known');
+  if (expected.toLowerCase() !== found) throw new OperationFailedError(`The image has the authentication code ${found}, its sender says ${expected.slice(0, 64)}: it was changed on its way`);
 }
 
 const throttles = (buckets: readonly TokenBucket[]): Throttle[] => (buckets.length === 0 ? [] : [new Throttle(buckets)]);

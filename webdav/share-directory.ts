@@ -3,6 +3,7 @@ import { lstat, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { NotFoundError, OperationFailedError, TemporarilyUnavailableError } from '../protocol/errors.ts';
+import type { StreamReceiver } from './image-stream.ts';
 import { LockTable } from './lock-table.ts';
 import { InsufficientStorageError } from './refusals.ts';
 import { ReservedNames } from './reserved-names.ts';
@@ -26,8 +27,8 @@ export interface NewUpload {
   cut(): void;
 }
 
-/** Where an image stream of this name and length goes; null: into a file of the spool. The writable commits at its end and leaves nothing when it is destroyed before. Asked again, with the reason, when the spool has no room. */
-export type ImageReceiver = (name: string, sizeBytes: number, spoolRefusal?: string) => Promise<Writable | null>;
+/** Where an image stream of this name and length goes; null: into a file of the spool. Asked again, with the reason, when the spool has no room. */
+export type ImageReceiver = (name: string, sizeBytes: number, spoolRefusal?: string) => Promise<StreamReceiver | null>;
 
 /** What is known of a name that exists: a complete file, or a name that exists by its lock alone. */
 export interface ShareEntry {
@@ -55,12 +56,12 @@ export class ShareDirectory {
   readonly #reserved: ReservedNames;
   #quotaBytes: number;
   readonly #sizes: Map<string, number>;
-  /** Of complete files that we have received, as long as we run. */
-  readonly #digests = new Map<string, string>();
+  /** Of complete files that we have received, as long as we run: digest, or authentication code of a stream. */
+  readonly #proofs = new Map<string, string>();
   readonly #uploads = new Set<Upload>();
   #receiver: ImageReceiver | null = null;
   /** The stream that goes somewhere else than into a file, if one does. */
-  #relay: { receiver: Writable; cut: () => void; settled: Promise<unknown> } | null = null;
+  #relay: { writable: Writable; cut: () => void; settled: Promise<unknown> } | null = null;
   #isClosed = false;
 
   private constructor(snapshotUuid: string, spool: Spool, quotaBytes: number, sizes: Map<string, number>) {
@@ -122,7 +123,7 @@ export class ShareDirectory {
     if ((await this.statFile(name)) === null) return;
     await rm(join(this.path, name), { force: true });
     this.#sizes.delete(name);
-    this.#digests.delete(name);
+    this.#proofs.delete(name);
     await syncDirectory(this.path);
   }
 
@@ -141,13 +142,9 @@ export class ShareDirectory {
     }
   }
 
-  /** What was received as the file of this name has this digest. */
-  noteDigest(name: string, sha512: string): void {
-    if (this.#sizes.has(name)) this.#digests.set(name, sha512);
-  }
-
-  digestOf(name: string): string | undefined {
-    return this.#digests.get(name);
+  /** What the file of this name was proven by when it came. */
+  proofOf(name: string): string | undefined {
+    return this.#proofs.get(name);
   }
 
   setReceiver(receiver: ImageReceiver | null): void {
@@ -155,13 +152,13 @@ export class ShareDirectory {
   }
 
   /** Where an image stream goes: what the receiver says, or the spool. Same errors. */
-  async receiveImage(request: NewUpload & { declaredBytes: number }): Promise<Writable> {
+  async receiveImage(request: NewUpload & { declaredBytes: number }): Promise<StreamReceiver> {
     const { name, declaredBytes } = request;
     await this.#stopRelay('another stream came'); // an agent whose connection broke, which we have not noticed yet
     const receiver = (await this.#receiver?.(name, declaredBytes)) ?? null;
     if (receiver !== null) return this.#beginRelay(request, receiver);
     try {
-      return await this.beginUpload(request);
+      return { writable: await this.beginUpload(request), onProven: (mac) => this.#noteProof(name, mac) };
     } catch (error) {
       const another = error instanceof InsufficientStorageError ? await this.#receiver?.(name, declaredBytes, error.message) : null;
       if (!another) throw error;
@@ -169,25 +166,30 @@ export class ShareDirectory {
     }
   }
 
-  #beginRelay({ name, declaredBytes, cut }: NewUpload & { declaredBytes: number }, receiver: Writable): Writable {
+  #noteProof(name: string, proof: string): void {
+    if (this.#sizes.has(name)) this.#proofs.set(name, proof);
+  }
+
+  #beginRelay({ name, declaredBytes, cut }: NewUpload & { declaredBytes: number }, receiver: StreamReceiver): StreamReceiver {
+    const { writable } = receiver;
     try {
       if (this.#isClosed) throw new NotFoundError();
       this.#requireQuota(name, declaredBytes);
     } catch (error) {
-      receiver.destroy();
+      writable.destroy();
       this.#noteRefusal(error);
       throw error;
     }
-    this.#relay = { receiver, cut, settled: new Promise((resolve) => receiver.once('close', resolve)) };
+    this.#relay = { writable, cut, settled: new Promise((resolve) => writable.once('close', resolve)) };
     return receiver;
   }
 
   async #stopRelay(reason: string): Promise<void> {
     const relay = this.#relay;
     if (relay === null) return;
-    if (!relay.receiver.closed) {
+    if (!relay.writable.closed) {
       relay.cut();
-      relay.receiver.destroy(new OperationFailedError(`The stream was stopped: ${reason}`));
+      relay.writable.destroy(new OperationFailedError(`The stream was stopped: ${reason}`));
     }
     await relay.settled;
     if (this.#relay === relay) this.#relay = null;
@@ -238,8 +240,8 @@ export class ShareDirectory {
       isDigested,
       committed: (sizeBytes, sha512) => {
         this.#sizes.set(name, sizeBytes);
-        this.#digests.delete(name);
-        if (sha512 !== null) this.#digests.set(name, sha512);
+        this.#proofs.delete(name);
+        if (sha512 !== null) this.#proofs.set(name, sha512);
         this.#reserved.remove(name);
         this.lastRefusal = null;
       },

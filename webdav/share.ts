@@ -81,14 +81,14 @@ export class Share {
     return { url: `${this.#options.publicUrl.replace(/\/+$/, '')}/${snapshotUuid}/`, ca: this.#options.ca };
   }
 
-  /** The finished file of this name, or null; with its digest unless it was received before our start. */
-  async received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number; sha512?: string } | null> {
+  /** The finished file of this name, or null; with what it was proven by (a file's digest, a stream's code) unless it was received before our start. */
+  async received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number; proof?: string } | null> {
     requireUuid(snapshotUuid);
     const directory = await this.#directories.find(snapshotUuid);
     const stats = await directory?.statFile(imageName);
     if (!directory || !stats) return null;
-    const sha512 = directory.digestOf(imageName);
-    return { path: join(directory.path, imageName), sizeBytes: stats.size, ...(sha512 === undefined ? {} : { sha512 }) };
+    const proof = directory.proofOf(imageName);
+    return { path: join(directory.path, imageName), sizeBytes: stats.size, ...(proof === undefined ? {} : { proof }) };
   }
 
   /** Bytes of the upload under way (of the farthest, if several). */
@@ -177,7 +177,6 @@ export class Share {
       receiver,
       buckets: this.#bandwidth.bucketsOf(directory),
       onBytes: (bytes) => (receivedBytes = bytes),
-      onProven: (sha512) => directory.noteDigest(name, sha512),
     });
   }
 

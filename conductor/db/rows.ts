@@ -230,6 +230,9 @@ export interface SnapshotDiskRow {
   /** As the agent reported. */
   sizeBytes: number | null;
   virtualSizeBytes: number | null;
+  /** By what the agent tells that it is whole: protocol ImageProof. */
+  proof: JsonObject | null;
+  /** Of the image, as the image service has to have it; null: not known yet. */
   osHashAlgo: string | null;
   osHashValue: string | null;
   /** What was captured: protocol CapturedDisk. */

@@ -2,12 +2,12 @@
  * The contracts of the drivers. A driver is given a task (a node under our lock and what may be used with it) and knows
  * neither API nor database. Every method may be called again after a crash: it looks before it acts.
  */
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import type { SnapshotOptions } from '../../protocol/capture.ts';
 import type { Inventory } from '../../protocol/inventory.ts';
 import type { Logger } from '../../protocol/log.ts';
 import type { PowerState, SnapshotPhase } from '../../protocol/provision.ts';
-import type { Image } from '../../protocol/image.ts';
+import type { Image, ImageData } from '../../protocol/image.ts';
 import type { CommandReport } from '../../protocol/agent-api.ts';
 import type { NodeRow, PortRow, SnapshotRow, SnapshotDiskRow } from '../db/rows.ts';
 import type { DeployDriver } from './deployment.ts';
@@ -130,7 +130,7 @@ export interface SnapshotTask extends DriverTask, RamdiskControl {
   /** Runs phases in order; stores each one's name before it begins, gives it a deadline, and stops at the first that waits. */
   runPhases(phases: readonly Phase[]): Promise<Outcome>;
   saveSnapshot(patch: Partial<Pick<SnapshotRow, 'commandId' | 'credentialHash' | 'captureDeadlineAt' | 'step' | 'bytesDone' | 'bytesTotal' | 'progressAt' | 'poweredOffAt' | 'poweredOnAt' | 'prediction'>>): Promise<void>;
-  saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet' | 'report' | 'receivedBy'>>): Promise<void>;
+  saveDisk(position: number, patch: Partial<Pick<SnapshotDiskRow, 'sizeBytes' | 'virtualSizeBytes' | 'proof' | 'osHashAlgo' | 'osHashValue' | 'device' | 'formatsSet' | 'report' | 'receivedBy'>>): Promise<void>;
   saveNode(patch: Partial<Pick<NodeRow, RamdiskField | 'targetPowerState'>>): Promise<void>;
   /** What the ramdisk found in the machine. */
   saveInventory(inventory: Inventory): Promise<void>;
@@ -196,16 +196,17 @@ export interface DriverSet {
 
 /**
  * Where an image goes that comes as a stream, asked when its length is known; null: into a file of the spool. The writable
- * commits at its end and leaves nothing when it is destroyed before. Asked again, with the reason, when the spool has no room.
+ * commits at its end and leaves nothing when it is destroyed before; `onDigest` is told the image's sha512 (hex) once it is
+ * proven, before its end comes. Asked again, with the reason, when the spool has no room.
  */
-export type ImageReceiver = (imageName: string, sizeBytes: number, spoolRefusal?: string) => Promise<Writable | null>;
+export type ImageReceiver = (imageName: string, sizeBytes: number, spoolRefusal?: string) => Promise<{ writable: Writable; onDigest(sha512: string): void } | null>;
 
 /** The webdav room as a snapshot sees it. */
 export interface SnapshotShare {
   /** Makes the snapshot's directory; the URL is the agent's, without credentials. */
   open(snapshotUuid: string, quotaBytes: number, receiver?: ImageReceiver): Promise<{ url: string; ca: string | undefined }>;
-  /** Size of the finished file, or null when none has been received under this name; its digest where this process received it. */
-  received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number; sha512?: string } | null>;
+  /** The finished file, or null when none has been received under this name; what it was proven by (an ImageProof's `value`) where this process received it. */
+  received(snapshotUuid: string, imageName: string): Promise<{ path: string; sizeBytes: number; proof?: string } | null>;
   /** Why the share last refused an upload (quota, reserve, disk full), for a person; the agent's davfs2 hides it. Null: it refused none. */
   refusalOf(snapshotUuid: string): string | null;
   /** Bytes of uploads under way. */
@@ -238,13 +239,12 @@ export interface ImageService {
    * @throws TemporarilyUnavailableError when an upload is still under way as the time is over.
    */
   settle(imageId: string, options: { timeoutMs: number; ours: SentImage | null; signal?: AbortSignal }): Promise<Image | null>;
-  /** Streams a file of known length. @throws MetalshotError; `data.retryable` tells whether another try makes sense. */
-  uploadFile(imageId: string, path: string, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void }): Promise<void>;
   /**
-   * Streams data of known length that come from somewhere else just now; destroyed before their end they leave the image without data.
-   * @param options answerTimeoutMs: for the answer once everything is sent, where it can not be waited for as long as is usual. @throws MetalshotError
+   * Streams data of known length; destroyed before their end they leave the image without data.
+   * @param options answerTimeoutMs: for the answer once everything is sent, where it can not be waited for as long as is usual.
+   * @throws MetalshotError; `data.retryable` tells whether another try makes sense.
    */
-  uploadStream(imageId: string, data: Readable, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void; answerTimeoutMs?: number }): Promise<void>;
+  upload(imageId: string, source: ImageData, sizeBytes: number, options: { signal: AbortSignal; onProgress?: (bytesSent: number) => void; answerTimeoutMs?: number }): Promise<void>;
   /** Proves that the image is active and holds these data, by what the service computed itself. @throws OperationFailedError naming every difference. */
   verify(imageId: string, expected: { sizeBytes: number; osHashValue: string }, signal?: AbortSignal): Promise<void>;
   /** Sees to it that nobody takes the data for a snapshot. Where that means to remove them: @throws OperationFailedError unless they are ours. */

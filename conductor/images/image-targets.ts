@@ -17,8 +17,7 @@ export class ImageTargets implements ImageService {
   setProperties: ImageService['setProperties'] = (ref, ...rest) => this.#of(ref).setProperties(ref, ...rest);
   setFormats: ImageService['setFormats'] = (ref, ...rest) => this.#of(ref).setFormats(ref, ...rest);
   settle: ImageService['settle'] = (ref, ...rest) => this.#of(ref).settle(ref, ...rest);
-  uploadFile: ImageService['uploadFile'] = (ref, ...rest) => this.#of(ref).uploadFile(ref, ...rest);
-  uploadStream: ImageService['uploadStream'] = (ref, ...rest) => this.#of(ref).uploadStream(ref, ...rest);
+  upload: ImageService['upload'] = (ref, ...rest) => this.#of(ref).upload(ref, ...rest);
   verify: ImageService['verify'] = (ref, ...rest) => this.#of(ref).verify(ref, ...rest);
   deactivate: ImageService['deactivate'] = (ref, ...rest) => this.#of(ref).deactivate(ref, ...rest);
 

@@ -2,10 +2,11 @@ import { request as requestHttp, type ClientRequest, type IncomingMessage } from
 import { request as requestHttps } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER, receivedImageSchema } from '../../protocol/image-stream.ts';
+import type { ImageProof } from '../../protocol/image-proof.ts';
+import { IMAGE_KEY_HEADER, IMAGE_MAC_TRAILER, IMAGE_SIZE_HEADER } from '../../protocol/image-stream.ts';
 import { messageOf, MetalshotError, OperationFailedError } from '../../protocol/errors.ts';
 import { pinnedTls } from '../../protocol/http-client.ts';
-import { newMacKey, StreamMac } from '../../protocol/stream-mac.ts';
+import { newMacKey, STREAM_MAC_ALGO, StreamMac } from '../../protocol/stream-mac.ts';
 import { createZstdStream } from '../../protocol/zstd-stream.ts';
 
 export interface UploadAddress {
@@ -29,8 +30,8 @@ export interface UploadOptions {
 }
 
 export interface SentImage {
-  /** Of the image, whatever was on the wire; made by the share of what it has proven to be what was sent. */
-  sha512: string;
+  /** Of the image, whatever was on the wire. */
+  proof: ImageProof;
   wireBytes: number;
 }
 
@@ -98,12 +99,12 @@ export async function uploadImage(address: UploadAddress, name: string, sizeByte
     sending.catch(() => undefined); // its error is the disk's or the connection's: told below
     await settled(Promise.race([sending, answer]), url); // an early answer is a refusal
     if (bytesSent !== sizeBytes) throw new OperationFailedError(`expected an image of ${sizeBytes} bytes, made ${bytesSent}`);
-    request.addTrailers({ [IMAGE_MAC_TRAILER]: mac.result() });
+    const value = mac.result();
+    request.addTrailers({ [IMAGE_MAC_TRAILER]: value });
     request.end();
     options.onSent?.();
-    const taken = inTime(answer, options.answerTimeoutMs);
-    await settled(taken, url);
-    return { sha512: digestOf(await taken), wireBytes };
+    await settled(inTime(answer, options.answerTimeoutMs), url);
+    return { proof: { algo: STREAM_MAC_ALGO, key, value }, wireBytes };
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof MetalshotError) throw error;
@@ -119,21 +120,6 @@ export const authorization = ({ username, password }: UploadAddress): string => 
 interface Answer {
   status: number;
   text: string;
-}
-
-/** @throws OperationFailedError when the share does not tell it, or the connection broke in the middle of its answer. */
-function digestOf({ status, text }: Answer): string {
-  const told = receivedImageSchema.safeParse(parseJson(text));
-  if (!told.success) throw new OperationFailedError(`the share answers ${status} without the digest of what it received: expected it as JSON, found ${JSON.stringify(text.slice(0, 100))}`);
-  return told.data.os_hash_value;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function open(url: URL, address: UploadAddress, { sizeBytes, key }: { sizeBytes: number; key: string }, { signal, compressed = false }: UploadOptions): ClientRequest {

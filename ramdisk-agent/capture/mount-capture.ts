@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { StreamImageParams } from '../../protocol/agent-api.ts';
 import type { CaptureReport } from '../../protocol/capture.ts';
 import { InvalidParameterError, messageOf, OperationFailedError } from '../../protocol/errors.ts';
+import { IMAGE_HASH_ALGO } from '../../protocol/image.ts';
 import type { BlockDevice } from '../devices/block-device.ts';
 import { ensureImageFitsCache } from './cache-estimate.ts';
 import { mountCacheFileSystem } from './cache-file-system.ts';
@@ -34,7 +35,7 @@ export function captureByMount(capture: MountCapture, device: BlockDevice): Prom
     const mount = await mountShare(capture, cacheSizeBytes);
     await convert(capture, device, mount);
     const { sizeBytes, sha512 } = await finishUpload(capture, device, mount);
-    return { sizeBytes, sha512, report: reportOf(device, sizeBytes) };
+    return { sizeBytes, proof: { algo: IMAGE_HASH_ALGO, value: sha512 }, report: reportOf(device, sizeBytes) };
   });
 }
 

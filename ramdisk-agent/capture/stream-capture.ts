@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { CapturePrediction, CaptureReport } from '../../protocol/capture.ts';
 import { messageOf, OperationFailedError } from '../../protocol/errors.ts';
+import type { ImageProof } from '../../protocol/image-proof.ts';
 import type { BlockDevice } from '../devices/block-device.ts';
 import { findChangedParts, type FileSystemMark } from '../extent-map/file-system-marks.ts';
 import { mergeRanges } from '../extent-map/range-list.ts';
@@ -23,7 +24,8 @@ export interface StreamCaptureOptions extends Capture {
 /** An image that has arrived, by whatever way. */
 export interface CapturedImage {
   sizeBytes: number;
-  sha512: string;
+  /** Of what was sent. */
+  proof: ImageProof;
   report: CaptureReport;
 }
 
@@ -100,7 +102,7 @@ class StreamCapture {
     const sent = await this.#send(plan, wire.compressed, prediction);
     return {
       sizeBytes: plan.layout.imageBytes,
-      sha512: sent.sha512,
+      proof: sent.proof,
       report: {
         method: 'stream',
         fallback_reason: null,

@@ -1,5 +1,4 @@
 import { streamImageParamsSchema, type StreamImageParams, type StreamImageResult } from '../../protocol/agent-api.ts';
-import { IMAGE_HASH_ALGO } from '../../protocol/image.ts';
 import { ensureCapturable } from '../capture-checks.ts';
 import type { Capture } from '../capture/capture.ts';
 import { captureByMount } from '../capture/mount-capture.ts';
@@ -46,8 +45,7 @@ async function captureRootDisk(params: StreamImageParams, context: CommandContex
     return {
       image_name: params.image_name,
       size_bytes: image.sizeBytes,
-      os_hash_algo: IMAGE_HASH_ALGO,
-      os_hash_value: image.sha512,
+      proof: image.proof,
       virtual_size_bytes: device.sizeBytes,
       disk: describeForResult(device),
       inventory: await collectInventory(ports.devices, ports.hardware),

@@ -178,8 +178,7 @@ export class ScriptedAgent {
     return {
       image_name: params.image_name,
       size_bytes: bytes.length,
-      os_hash_algo: IMAGE_HASH_ALGO,
-      os_hash_value: createHash(IMAGE_HASH_ALGO).update(this.reportsWrongDigest ? 'other data' : bytes).digest('hex'),
+      proof: { algo: IMAGE_HASH_ALGO, value: createHash(IMAGE_HASH_ALGO).update(this.reportsWrongDigest ? 'other data' : bytes).digest('hex') },
       virtual_size_bytes: virtualSizeBytes,
       disk: { ...this.#disk },
       duration_s: 0,

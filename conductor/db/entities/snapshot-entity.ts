@@ -53,6 +53,7 @@ export const SnapshotDiskEntity = new EntitySchema<SnapshotDiskRow>({
     formatsSet: json(),
     sizeBytes: nullable(bytes()),
     virtualSizeBytes: nullable(bytes()),
+    proof: nullable(json()),
     osHashAlgo: nullable(text()),
     osHashValue: nullable(text()),
     device: nullable(json()),

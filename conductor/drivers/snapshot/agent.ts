@@ -1,7 +1,9 @@
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
+import type { ImageProof } from '../../../protocol/image-proof.ts';
 import { InvalidParameterError, MetalshotError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
 import { streamImageProgressSchema, streamImageResultSchema, type StreamImageProgress } from '../../../protocol/agent-api.ts';
 import type { SnapshotOptions } from '../../../protocol/capture.ts';
+import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { DriverTask, ImageService, Outcome, Phase, SnapshotDriver, SnapshotLimits, SnapshotRequest, SnapshotShare, SnapshotTask } from '../interfaces.ts';
 import { stopCommand } from '../agent-stop.ts';
 import { CleanUp } from '../clean-up.ts';
@@ -122,12 +124,17 @@ async function poll(task: SnapshotTask): Promise<'wait' | 'continue'> {
   await task.saveDisk(0, {
     sizeBytes: result.data.size_bytes,
     virtualSizeBytes: result.data.virtual_size_bytes,
-    osHashAlgo: result.data.os_hash_algo,
-    osHashValue: result.data.os_hash_value,
+    ...proofFields(task.snapshot.disks[0], result.data.proof),
     device: result.data.disk,
     report: captured ?? null,
   });
   return 'continue';
+}
+
+/** A file's proof is the image's digest. That of a stream is known of what was relayed; of what is on the spool it is made when that is uploaded. */
+function proofFields(disk: SnapshotDiskRow | undefined, proof: ImageProof): Pick<SnapshotDiskRow, 'proof'> & Partial<Pick<SnapshotDiskRow, 'osHashAlgo' | 'osHashValue'>> {
+  if (proof.algo === IMAGE_HASH_ALGO) return { proof, osHashAlgo: proof.algo, osHashValue: proof.value };
+  return disk?.receivedBy === 'relay' ? { proof } : { proof, osHashAlgo: null, osHashValue: null };
 }
 
 /** What was predicted of a stream says nothing of a capture that went on through the mount. */

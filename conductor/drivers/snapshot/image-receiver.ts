@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import { streamImageProgressSchema } from '../../../protocol/agent-api.ts';
 import { capturePredictionSchema, type CapturePrediction, type SnapshotOptions } from '../../../protocol/capture.ts';
@@ -10,6 +7,7 @@ import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { ImageReceiver, SnapshotTask } from '../interfaces.ts';
 import { notingTaken, prepareHolder } from './image-upload.ts';
 import { RelayedImage } from './relayed-image.ts';
+import { readThrough } from './spooled-image.ts';
 import type { UploadSpeed } from './upload-speed.ts';
 
 /** Of the capture's speed the image service has to reach this much for the server not to wait for it. */
@@ -26,28 +24,33 @@ export function chooseReceiver(task: SnapshotTask, disk: SnapshotDiskRow, storag
   let relayFailed = false;
   return async (imageName, sizeBytes, spoolRefusal) => {
     if (imageName !== disk.imageName) return null;
-    const reason = storage === 'auto' ? (spoolRefusal ?? (await reasonToRelay(task, sizeBytes, speed, relayFailed))) : storage === 'relay' ? 'it was asked for' : null;
+    const reason = storage === 'relay' ? 'it was asked for' : storage === 'auto' ? (spoolRefusal ?? (await reasonToRelay(task, disk, sizeBytes, speed, relayFailed))) : null;
     if (reason === null) return null;
     task.log.info({ image: disk.imageRef, sizeBytes, reason }, 'the image goes straight to the image service');
-    return new RelayedImage(async (data, signal) => {
+    let digest = '';
+    const writable = new RelayedImage(async (data, signal) => {
       const startedAt = performance.now();
-      if ((await prepareHolder(task, disk, signal)) === 'active') {
-        await compareWithImage(task, disk, data, sizeBytes, signal);
-        await task.saveDisk(disk.position, { sizeBytes, receivedBy: 'relay' });
-        return;
+      const isThere = (await prepareHolder(task, disk, signal)) === 'active';
+      if (isThere) {
+        await readThrough(data, signal);
+        await task.images.verify(disk.imageRef, { sizeBytes, osHashValue: digest }, signal); // the answer to an earlier stream was lost, and its sender sends all of it again: the image has to be the same
+      } else {
+        await task.saveDisk(disk.position, { sizeBytes }); // from here on there may be something to clean up
+        relayFailed = true; // unless it ends well
+        const source = { name: 'the stream', open: () => data };
+        await notingTaken(task, disk, () => task.images.upload(disk.imageRef, source, sizeBytes, { signal, answerTimeoutMs: ANSWER_PART * task.limits.stallTimeoutMs }));
+        relayFailed = false;
       }
-      await task.saveDisk(disk.position, { sizeBytes }); // from here on there may be something to clean up
-      relayFailed = true; // unless it ends well
-      await notingTaken(task, disk, () => task.images.uploadStream(disk.imageRef, data, sizeBytes, { signal, answerTimeoutMs: ANSWER_PART * task.limits.stallTimeoutMs }));
-      relayFailed = false;
-      await task.saveDisk(disk.position, { receivedBy: 'relay' });
-      speed.note(sizeBytes, performance.now() - startedAt);
+      await task.saveDisk(disk.position, { sizeBytes, receivedBy: 'relay', osHashAlgo: IMAGE_HASH_ALGO, osHashValue: digest });
+      if (!isThere) speed.note(sizeBytes, performance.now() - startedAt);
     });
+    return { writable, onDigest: (sha512) => (digest = sha512) };
   };
 }
 
 /** @param relayFailed an attempt did: then the spool, where there is room, which an image service in trouble costs no second attempt. */
-async function reasonToRelay(task: SnapshotTask, sizeBytes: number, speed: UploadSpeed, relayFailed: boolean): Promise<string | null> {
+async function reasonToRelay(task: SnapshotTask, { position }: SnapshotDiskRow, sizeBytes: number, speed: UploadSpeed, relayFailed: boolean): Promise<string | null> {
+  if (task.snapshot.disks.find((disk) => disk.position === position)?.receivedBy === 'relay') return 'it was there already when its sender missed the answer';
   const roomBytes = (await task.share.freeBytes()) - task.limits.spoolReserveBytes;
   if (roomBytes < sizeBytes) return `the spool has room for ${Math.max(0, roomBytes)} bytes only`;
   const uploadBytesPerS = speed.bytesPerS;
@@ -69,11 +72,4 @@ async function predictedSpeed({ snapshot, agent, node, log }: SnapshotTask): Pro
     }
   }
   return prediction && prediction.duration_s > 0 ? prediction.image_bytes / prediction.duration_s : null;
-}
-
-/** The answer to an earlier stream was lost, and its sender sends all of it again: the image has to be the same. */
-async function compareWithImage(task: SnapshotTask, { imageRef }: SnapshotDiskRow, data: Readable, sizeBytes: number, signal: AbortSignal): Promise<void> {
-  const digest = createHash(IMAGE_HASH_ALGO);
-  await pipeline(data, digest, { signal });
-  await task.images.verify(imageRef, { sizeBytes, osHashValue: digest.digest('hex') }, signal);
 }

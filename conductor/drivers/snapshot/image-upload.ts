@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Image } from '../../../protocol/image.ts';
+import { IMAGE_HASH_ALGO, type Image } from '../../../protocol/image.ts';
 import { MetalshotError, NotFoundError, OperationFailedError, TemporarilyUnavailableError, messageOf } from '../../../protocol/errors.ts';
 import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SentImage, SnapshotTask } from '../interfaces.ts';
 import { ThrottledProgress } from '../throttled-progress.ts';
 import { recordManifest } from './manifest.ts';
+import { readSpooled, readThrough, spooledImage } from './spooled-image.ts';
 import type { UploadSpeed } from './upload-speed.ts';
 
 const FORMATS = { disk_format: 'qcow2', container_format: 'bare' } as const;
@@ -13,7 +14,7 @@ const FORMATS = { disk_format: 'qcow2', container_format: 'bare' } as const;
 export async function uploadImage(task: SnapshotTask, speed: UploadSpeed): Promise<Outcome> {
   for (const disk of task.snapshot.disks) {
     await uploadDisk(task, disk, speed);
-    await recordManifest(task, disk);
+    await recordManifest(task, latest(task, disk));
   }
   return 'done';
 }
@@ -53,9 +54,9 @@ const settle = (task: SnapshotTask, disk: SnapshotDiskRow, signal: AbortSignal):
   task.images.settle(disk.imageRef, { timeoutMs: task.limits.requeueTimeoutMs, ours: sentTo(task, disk), signal });
 
 /** Formats are noted where there were no data, and the size before anything is sent: without both, nothing there is ours. */
-function sentTo(task: SnapshotTask, { position }: SnapshotDiskRow): SentImage | null {
-  const noted = task.snapshot.disks.find((disk) => disk.position === position);
-  return noted !== undefined && noted.formatsSet.length > 0 && noted.sizeBytes !== null ? { sizeBytes: noted.sizeBytes } : null;
+function sentTo(task: SnapshotTask, disk: SnapshotDiskRow): SentImage | null {
+  const { formatsSet, sizeBytes } = latest(task, disk);
+  return formatsSet.length > 0 && sizeBytes !== null ? { sizeBytes } : null;
 }
 
 /** Runs an upload. Whoever was faster than it has put something of their own there: nothing at that place is ours then. */
@@ -69,28 +70,39 @@ export async function notingTaken(task: SnapshotTask, disk: SnapshotDiskRow, upl
 }
 
 async function tryUpload(task: SnapshotTask, disk: SnapshotDiskRow, speed: UploadSpeed): Promise<void> {
-  const { sizeBytes } = disk;
-  if (sizeBytes === null) throw new OperationFailedError(`no size is known of ${disk.imageName}`);
   if ((await prepareHolder(task, disk, task.signal)) === 'active') {
     await confirm(task, disk); // it was relayed, or an earlier try got through although its reply was lost
     return;
   }
-  const file = await task.share.received(task.snapshot.uuid, disk.imageName);
-  if (!file) throw new OperationFailedError(`the intermediate image ${disk.imageName} is gone from the spool`);
-  await task.saveSnapshot({ step: 'uploading to the image service', bytesDone: 0, bytesTotal: file.sizeBytes, progressAt: new Date() });
+  const image = await spooledImage(task, disk);
+  const { path: name, sizeBytes } = image;
+  await task.saveSnapshot({ step: 'uploading to the image service', bytesDone: 0, bytesTotal: sizeBytes, progressAt: new Date() });
   const startedAt = performance.now();
   const progress = new ThrottledProgress<number>((bytesDone) => task.saveSnapshot({ bytesDone, progressAt: new Date() }), task.log);
   try {
-    await notingTaken(task, disk, () => task.images.uploadFile(disk.imageRef, file.path, file.sizeBytes, { signal: task.signal, onProgress: (bytesSent) => progress.note(bytesSent) }));
-    speed.note(file.sizeBytes, performance.now() - startedAt);
+    const source = { name, open: () => readSpooled(image, digestNoter(task, disk)) };
+    await notingTaken(task, disk, () => task.images.upload(disk.imageRef, source, sizeBytes, { signal: task.signal, onProgress: (bytesSent) => progress.note(bytesSent) }));
+    speed.note(sizeBytes, performance.now() - startedAt);
   } finally {
     await progress.settle();
   }
   await confirm(task, disk);
 }
 
+/** As tasks save what they learn, what they were called with gets old. */
+const latest = (task: SnapshotTask, disk: SnapshotDiskRow): SnapshotDiskRow => task.snapshot.disks.find(({ position }) => position === disk.position) ?? disk;
+
+/** Notes the digest of what is read of the spool before the image service has the last of it; undefined: it is known. */
+function digestNoter(task: SnapshotTask, disk: SnapshotDiskRow): ((osHashValue: string) => Promise<void>) | undefined {
+  if (latest(task, disk).osHashValue !== null) return undefined;
+  return (osHashValue) => task.saveDisk(disk.position, { osHashAlgo: IMAGE_HASH_ALGO, osHashValue });
+}
+
 /** What the image service computed against what the agent sent. */
-async function confirm(task: SnapshotTask, { imageRef, imageName, sizeBytes, osHashValue }: SnapshotDiskRow): Promise<void> {
+async function confirm(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
+  const note = digestNoter(task, disk);
+  if (note) await readThrough(readSpooled(await spooledImage(task, disk), note), task.signal); // a relay whose answer was lost came there before
+  const { imageRef, imageName, sizeBytes, osHashValue } = latest(task, disk);
   if (sizeBytes === null || osHashValue === null) throw new OperationFailedError(`no size and digest are known of ${imageName}`);
   await task.images.verify(imageRef, { sizeBytes, osHashValue }, task.signal);
 }

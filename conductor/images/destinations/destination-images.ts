@@ -1,18 +1,14 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DigestMeter } from '../../../image-service/digest-meter.ts';
 import { verifyUploaded } from '../../../image-service/verify-uploaded.ts';
 import { withDeadline } from '../../../protocol/deadline.ts';
 import { MetalshotError, NotFoundError, OperationFailedError, messageOf } from '../../../protocol/errors.ts';
-import { IMAGE_HASH_ALGO, type Image } from '../../../protocol/image.ts';
+import { IMAGE_HASH_ALGO, type Image, type ImageData } from '../../../protocol/image.ts';
 import { MANIFEST_PROPERTY, manifestOf } from '../../../protocol/image-manifest.ts';
 import type { ImageService, SentImage } from '../../drivers/interfaces.ts';
 import { TakenError, type Destination, type Found } from './destination.ts';
 
 const NOW_OR_NEVER = new AbortController().signal; // never aborted
-const READ_SIZE_BYTES = 256 * 1024;
 /** For removing what was found wrong, whatever became of the snapshot. */
 const REMOVAL_TIMEOUT_MS = 60_000;
 /** Proofs that are remembered; others are made again. */
@@ -76,14 +72,9 @@ export class DestinationImages implements ImageService {
     return isHalf ? this.show(ref, signal) : image;
   }
 
-  async uploadFile(ref: string, path: string, sizeBytes: number, options: Parameters<ImageService['uploadFile']>[3]): Promise<void> {
-    const found = (await stat(path)).size;
-    if (sizeBytes <= 0 || found !== sizeBytes) throw new OperationFailedError(`${path} holds ${found} bytes, expected ${sizeBytes}: nothing was written to ${ref}`, { retryable: false });
-    await this.uploadStream(ref, createReadStream(path, { end: sizeBytes - 1, highWaterMark: READ_SIZE_BYTES }), sizeBytes, options);
-  }
-
-  async uploadStream(ref: string, data: Readable, sizeBytes: number, { signal, onProgress, answerTimeoutMs }: Parameters<ImageService['uploadStream']>[3]): Promise<void> {
+  async upload(ref: string, source: ImageData, sizeBytes: number, { signal, onProgress, answerTimeoutMs }: Parameters<ImageService['upload']>[3]): Promise<void> {
     const place = this.#open(ref);
+    const data = source.open();
     const meter = new DigestMeter(IMAGE_HASH_ALGO, () => undefined);
     // An error of the source reaches the place through the meter, and the other way round; it is the place that tells.
     pipeline(data, meter, { signal }).catch((error: Error) => meter.destroy(error));

@@ -12,14 +12,14 @@ const MEGABYTE = 1e6;
  */
 export function judge(rows, large, cpus) {
   const of = (row, machines = 1) => rows.find((one) => one.row === row && one.machines === machines);
-  const [convert, mount, toNull, reading, mac, digest, tcp, writing] = [ROW.convert, ROW.mount, ROW.toNull, ROW.reading, ROW.mac, ROW.digest, ROW.tcp, ROW.writing].map((row) => of(row));
+  const [convert, mount, toNull, reading, mac, tcp, writing] = [ROW.convert, ROW.mount, ROW.toNull, ROW.reading, ROW.mac, ROW.tcp, ROW.writing].map((row) => of(row));
   const stages = { 'reading the used bytes': reading.wallS, 'proof of what is sent': mac.wallS, 'loopback TCP': tcp.wallS };
   const verdicts = [];
   const atMost = (aim, found, limit, unit, boundBy) => verdicts.push({ aim, found, limit, unit, reached: found <= limit, boundBy });
   for (const row of [ROW.toSpool, ROW.toSpoolTls]) {
     const spool = of(row);
-    const bound = slowest({ ...stages, digest: digest.wallS, 'writing to the spool': writing.wallS, 'CPU of both ends': spool.cpuS / cpus });
-    const costs = { 'reading the used bytes': reading.cpuS, 'proof at both ends': 2 * mac.cpuS, 'digest of what came': digest.cpuS, 'loopback TCP': tcp.cpuS, 'writing to the spool': writing.cpuS };
+    const bound = slowest({ ...stages, 'writing to the spool': writing.wallS, 'CPU of both ends': spool.cpuS / cpus });
+    const costs = { 'reading the used bytes': reading.cpuS, 'proof at both ends': 2 * mac.cpuS, 'loopback TCP': tcp.cpuS, 'writing to the spool': writing.cpuS };
     const least = Object.values(costs).reduce((sum, cpuS) => sum + cpuS, 0);
     atMost(`${row}: CPU of qemu-img convert's`, spool.cpuS / convert.cpuS, AIMS.cpuOfConvert, 'x', `${slowest(costs)} of CPU, ${least.toFixed(2)} s of all stages alone`);
     atMost(`${row}: wall of qemu-img convert's`, spool.wallS / convert.wallS, AIMS.wallOfConvert, 'x', bound);

@@ -7,8 +7,7 @@ import { createServer } from 'node:net';
 const http = createHttpServer((request, response) => {
   request.resume();
   request.once('end', () => {
-    if (request.headers['x-metalshot-link-probe'] !== undefined) response.writeHead(204).end();
-    else response.writeHead(201).end(JSON.stringify({ os_hash_algo: 'sha512', os_hash_value: '0'.repeat(128) }));
+    response.writeHead(request.headers['x-metalshot-link-probe'] === undefined ? 201 : 204).end();
   });
 });
 const tcp = createServer({ allowHalfOpen: true }, (socket) => {

@@ -15,6 +15,7 @@ import { createLogger } from '../../../protocol/log.ts';
 import { startGlance, type Glance } from '../../peers/glance.ts';
 import { TcpRelay } from '../../rig/tcp-relay.ts';
 import { newNode } from '../../unit/conductor/db/node-of-tests.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 const log = createLogger('test', 'silent');
 const node: NodeRow = { id: 1, ...rowOf(newNode({ agentVersion: '1.2.3' })) };
@@ -27,7 +28,7 @@ const inventoryWith = (interfaces: number): Inventory => ({
   system_vendor: { manufacturer: null, product_name: null, serial_number: null },
   boot: { current_boot_mode: 'uefi' },
 });
-const diskOf = (imageRef: string): SnapshotDiskRow => ({ id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: 10, virtualSizeBytes: 4096, osHashAlgo: 'sha512', osHashValue: 'ab', device: DEVICE, report: null, receivedBy: null });
+const diskOf = (imageRef: string): SnapshotDiskRow => ({ id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: 10, virtualSizeBytes: 4096, proof: null, osHashAlgo: 'sha512', osHashValue: 'ab', device: DEVICE, report: null, receivedBy: null });
 const at = new Date('2026-02-03T04:05:06.000Z');
 const snapshotOf = (disk: SnapshotDiskRow): SnapshotRow => ({ id: 1, uuid: randomUUID(), nodeId: 1, phase: 'upload', status: 'unfinished', requestedBy: 'u', error: null, credentialHash: null, commandId: null, captureDeadlineAt: null, step: null, bytesDone: null, bytesTotal: null, progressAt: null, phaseStartedAt: at, startedAt: at, finishedAt: null, poweredOffAt: at, poweredOnAt: null, options: {}, prediction: null, disks: [disk] });
 
@@ -78,7 +79,7 @@ describe('with a real Glance', () => {
     const { id } = await images.create({ name: 'holder', disk_format: 'qcow2', container_format: 'bare', ...fields });
     const file = join(glance.directory, 'data');
     await writeFile(file, 'some data');
-    await images.uploadFile(id, file, 9, { signal: AbortSignal.timeout(20_000) });
+    await images.upload(id, fileData(file), 9, { signal: AbortSignal.timeout(20_000) });
     return id;
   }
 

@@ -14,6 +14,7 @@ import { processOf } from '../../rig/processes.ts';
 import { GIB, Rig, type RigOptions } from '../../rig/rig.ts';
 import { TcpRelay } from '../../rig/tcp-relay.ts';
 import { until } from '../../rig/until.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 const MIB = 1024 ** 2;
 
@@ -59,7 +60,7 @@ async function setScene(options: RigOptions = {}): Promise<Scene> {
 async function uploadImage(rig: Rig): Promise<string> {
   const id = await rig.createHolder({ name: 'gold', disk_format: 'qcow2', container_format: 'bare' });
   const client = new GlanceClient({ url: rig.conductor.imageUrl, token: noToken, timeoutMs: 30_000, log: createLogger('test', 'silent') });
-  await client.uploadFile(id, originalImage, (await stat(originalImage)).size, { signal: AbortSignal.timeout(60_000) });
+  await client.upload(id, fileData(originalImage), (await stat(originalImage)).size, { signal: AbortSignal.timeout(60_000) });
   return id;
 }
 

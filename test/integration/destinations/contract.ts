@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { createDestinations, type DestinationsOptions } from '../../../conductor/images/destinations/destinations.ts';
 import { MANIFEST_PROPERTY } from '../../../protocol/image-manifest.ts';
+import { dataOf, fileData } from '../../rig/image-data.ts';
 
 /** A place under test. */
 export interface Stage {
@@ -59,7 +60,7 @@ export function keepsItsPromises(start: () => Promise<Stage>, { showsHalves = fa
     await place.write(Readable.from([data]), data.length, { signal, onProgress: () => undefined });
   }
   const putManifest = (text: string): Promise<void> => createDestinations(stage.options).open(stage.ref).writeNote(text, signal);
-  const stream = (data: AsyncIterable<Buffer>, sizeBytes = DATA.length, stopped = signal): Promise<void> => images.uploadStream(stage.ref, Readable.from(data), sizeBytes, { signal: stopped });
+  const stream = (data: AsyncIterable<Buffer>, sizeBytes = DATA.length, stopped = signal): Promise<void> => images.upload(stage.ref, dataOf(data), sizeBytes, { signal: stopped });
   const expectNothing = async (): Promise<void> => {
     expect(Object.keys(await stage.contents())).toEqual([]);
     expect(await images.show(stage.ref)).toMatchObject({ status: 'queued', size: null });
@@ -70,7 +71,7 @@ export function keepsItsPromises(start: () => Promise<Stage>, { showsHalves = fa
     const spooled = join(directory, 'spooled');
     await writeFile(spooled, DATA);
     let told = 0;
-    await images.uploadFile(stage.ref, spooled, DATA.length, { signal, onProgress: (bytes) => (told = bytes) });
+    await images.upload(stage.ref, fileData(spooled), DATA.length, { signal, onProgress: (bytes) => (told = bytes) });
     await images.verify(stage.ref, WHOLE);
     expect(told).toBe(DATA.length);
     const contents = await stage.contents();
@@ -107,7 +108,7 @@ export function keepsItsPromises(start: () => Promise<Stage>, { showsHalves = fa
 
   test('nothing is overwritten', async () => {
     await stream(pieces());
-    await expect(another().uploadStream(stage.ref, Readable.from([Buffer.from('other data')]), 10, { signal })).rejects.toMatchObject({ message: expect.stringMatching(/nothing is overwritten/), data: expect.objectContaining({ retryable: false }) });
+    await expect(another().upload(stage.ref, dataOf([Buffer.from('other data')]), 10, { signal })).rejects.toMatchObject({ message: expect.stringMatching(/nothing is overwritten/), data: expect.objectContaining({ retryable: false }) });
     expect((await stage.contents())[nameOf(stage.ref)]?.equals(DATA)).toBe(true);
   });
 

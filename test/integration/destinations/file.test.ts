@@ -4,9 +4,9 @@ import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { createDestinations } from '../../../conductor/images/destinations/destinations.ts';
 import { DATA, keepsItsPromises, pieces, signal, TIMES, WHOLE, type Stage } from './contract.ts';
+import { dataOf } from '../../rig/image-data.ts';
 
 async function start(): Promise<Stage> {
   const root = await mkdtemp(join(tmpdir(), 'destination-root-'));
@@ -35,7 +35,7 @@ describe('beyond that,', () => {
   afterEach(() => stage.close());
 
   test('it is for the conductor alone', async () => {
-    await images.uploadStream(stage.ref, Readable.from(pieces()), DATA.length, { signal });
+    await images.upload(stage.ref, dataOf(pieces()), DATA.length, { signal });
     expect((await stat(join(root, 'rack-1/web-1.qcow2'))).mode & 0o777).toBe(0o600);
   });
 
@@ -45,7 +45,7 @@ describe('beyond that,', () => {
       yield* data;
       await writeFile(join(root, 'rack-1/web-1.qcow2'), 'somebody else was faster');
     }
-    await expect(images.uploadStream(stage.ref, Readable.from(disturbed()), DATA.length, { signal })).rejects.toThrow(/nothing is overwritten/);
+    await expect(images.upload(stage.ref, dataOf(disturbed()), DATA.length, { signal })).rejects.toThrow(/nothing is overwritten/);
     expect(Object.entries(await stage.contents()).map(([name, data]) => [name, String(data)])).toEqual([['web-1.qcow2', 'somebody else was faster']]);
     await expect(images.verify(stage.ref, WHOLE)).rejects.toThrow(/size: expected/);
     await expect(images.deactivate(stage.ref, { ours: null })).rejects.toThrow(/left as they are/);
@@ -73,7 +73,7 @@ describe('beyond that,', () => {
       await writeFile(join(root, 'file'), '');
       const ref = pattern.replace('ROOT', root);
       await expect(images.show(ref)).rejects.toMatchObject({ httpStatus: 400, message: expect.stringMatching(/directory is not in one of snapshot\.file_roots, is not there, or is reached by a symbolic link/) });
-      await expect(images.uploadStream(ref, Readable.from(pieces()), DATA.length, { signal })).rejects.toMatchObject({ httpStatus: 400 });
+      await expect(images.upload(ref, dataOf(pieces()), DATA.length, { signal })).rejects.toMatchObject({ httpStatus: 400 });
       expect(await readdir(`${root}-other`)).toEqual([]);
     } finally {
       await rm(`${root}-other`, { recursive: true });
@@ -83,7 +83,7 @@ describe('beyond that,', () => {
   test('a symbolic link under the name itself is never followed: it is in the way', async () => {
     await symlink(join(root, 'elsewhere.qcow2'), join(root, 'rack-1/web-1.qcow2'));
     expect(await images.show(stage.ref)).toMatchObject({ status: 'active' });
-    await expect(images.uploadStream(stage.ref, Readable.from(pieces()), DATA.length, { signal })).rejects.toThrow(/nothing is overwritten/);
+    await expect(images.upload(stage.ref, dataOf(pieces()), DATA.length, { signal })).rejects.toThrow(/nothing is overwritten/);
     expect(await readdir(root)).toEqual(['rack-1']);
   });
 
@@ -99,6 +99,6 @@ describe('beyond that,', () => {
   test('a directory that is closed to us fails the upload with what the system says', async () => {
     if (process.getuid?.() === 0) return expect((await stat(root)).uid).toBe(0); // root is kept out of nowhere
     await chmod(join(root, 'rack-1'), 0o500);
-    await expect(images.uploadStream(stage.ref, Readable.from(pieces()), DATA.length, { signal })).rejects.toThrow(/EACCES/);
+    await expect(images.upload(stage.ref, dataOf(pieces()), DATA.length, { signal })).rejects.toThrow(/EACCES/);
   });
 });

@@ -1,9 +1,9 @@
 /** `https:` destinations on a real server with a certificate of its own. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Readable } from 'node:stream';
 import { createDestinations, type DestinationsOptions } from '../../../conductor/images/destinations/destinations.ts';
 import { PutServer } from '../../rig/put-server.ts';
 import { DATA, keepsItsPromises, nameOf, pieces, signal, TIMES, WHOLE, type Stage } from './contract.ts';
+import { dataOf } from '../../rig/image-data.ts';
 
 const MIB = 1024 ** 2;
 const optionsFor = (server: PutServer, more: Partial<DestinationsOptions['https'][number]> = {}): DestinationsOptions => ({
@@ -34,7 +34,7 @@ describe('beyond that,', () => {
     images = createDestinations(optionsFor(server)).images;
   });
   afterEach(() => server.close());
-  const upload = (service = images): Promise<void> => service.uploadStream(ref, Readable.from(pieces()), DATA.length, { signal });
+  const upload = (service = images): Promise<void> => service.upload(ref, dataOf(pieces()), DATA.length, { signal });
 
   test.each([
     ['beside the prefix', '/other/web-1.qcow2'],
@@ -119,7 +119,7 @@ describe('beyond that,', () => {
     async function* endless(): AsyncGenerator<Buffer> {
       for (let sent = 0; sent < large; sent += MIB) yield Promise.resolve(DATA.subarray(0, MIB));
     }
-    await expect(images.uploadStream(ref, Readable.from(endless()), large, { signal })).rejects.toThrow(/has accepted no data for 3 s/);
+    await expect(images.upload(ref, dataOf(endless()), large, { signal })).rejects.toThrow(/has accepted no data for 3 s/);
   }, 30_000);
 
   test('a server that is not the one that is trusted is sent nothing', async () => {

@@ -1,6 +1,5 @@
 /** `s3:` destinations, against the strict double of test/rig; against a real store: s3-real-store.test.ts. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Readable } from 'node:stream';
 import { partBytesOf } from '../../../conductor/images/destinations/s3-upload.ts';
 import { createDestinations } from '../../../conductor/images/destinations/destinations.ts';
 import { S3Store } from '../../rig/s3-store.ts';
@@ -8,6 +7,7 @@ import { TcpRelay } from '../../rig/tcp-relay.ts';
 import { until } from '../../rig/until.ts';
 import { DATA, keepsItsPromises, pieces, signal, TIMES, WHOLE } from './contract.ts';
 import { optionsFor, stageOn, type Access } from './s3-stage.ts';
+import { dataOf } from '../../rig/image-data.ts';
 
 const MIB = 1024 ** 2;
 
@@ -37,7 +37,7 @@ describe('beyond that,', () => {
     images = createDestinations(optionsFor(accessTo(store))).images;
   });
   afterEach(() => store.close());
-  const upload = (service = images): Promise<void> => service.uploadStream(ref, Readable.from(pieces()), DATA.length, { signal });
+  const upload = (service = images): Promise<void> => service.upload(ref, dataOf(pieces()), DATA.length, { signal });
 
   test('a bucket that is not listed is refused, and nobody is asked', async () => {
     store.intercept = () => ({ status: 500 });
@@ -71,7 +71,7 @@ describe('beyond that,', () => {
       yield* pieces();
       store.objects.set('rack-1/web-1.qcow2', { body: Buffer.from('somebody else was faster'), etag: 'x' });
     }
-    await expect(images.uploadStream(ref, Readable.from(disturbed()), DATA.length, { signal })).rejects.toThrow(/nothing is overwritten/);
+    await expect(images.upload(ref, dataOf(disturbed()), DATA.length, { signal })).rejects.toThrow(/nothing is overwritten/);
     expect(String(store.objects.get('rack-1/web-1.qcow2')?.body)).toBe('somebody else was faster');
     expect([...store.uploads]).toEqual([]);
   });

@@ -9,10 +9,12 @@ import { GlanceClient } from '../../../image-service/client.ts';
 import { noToken } from '../../../image-service/token-provider.ts';
 import { verifyUploaded } from '../../../image-service/verify-uploaded.ts';
 import type { ImageService } from '../../../conductor/drivers/interfaces.ts';
+import { OperationFailedError } from '../../../protocol/errors.ts';
 import { createLogger } from '../../../protocol/log.ts';
 import { startGlance } from '../../peers/glance.ts';
 import { ImageApi } from './image-api.ts';
 import { SERVER_KINDS, type RunningServer } from './servers.ts';
+import { dataOf, fileData } from '../../rig/image-data.ts';
 
 const MISSING = '99999999-9999-4999-8999-999999999999';
 const FORMATS = { disk_format: 'raw', container_format: 'bare' };
@@ -53,7 +55,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const { id } = await client.create({ name: 'snapshot' });
     await client.setFormats(id, FORMATS);
     const progress: number[] = [];
-    await client.uploadFile(id, spooled.path, spooled.sizeBytes, { signal: unaborted(), onProgress: (bytes) => progress.push(bytes) });
+    await client.upload(id, fileData(spooled.path), spooled.sizeBytes, { signal: unaborted(), onProgress: (bytes) => progress.push(bytes) });
     expect(progress.at(-1)).toBe(spooled.sizeBytes);
     expect(progress).toEqual([...progress].sort((left, right) => left - right));
     const image = await client.show(id);
@@ -70,11 +72,11 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     await truncate(spooled.path, 256 * 1024 * 1024);
     const { id } = await client.create(FORMATS);
     const stop = new AbortController();
-    const upload = client.uploadFile(id, spooled.path, 256 * 1024 * 1024, { signal: stop.signal, onProgress: () => stop.abort(new Error('the operator aborts')) });
+    const upload = client.upload(id, fileData(spooled.path), 256 * 1024 * 1024, { signal: stop.signal, onProgress: () => stop.abort(new Error('the operator aborts')) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('it was stopped'), data: { retryable: false, stopped: true, status: null, imageStatus: expect.stringMatching(/saving|queued/) } });
     expect(await client.settle(id, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
     const again = await spooledFile(randomBytes(1000));
-    await client.uploadFile(id, again.path, again.sizeBytes, { signal: unaborted() });
+    await client.upload(id, fileData(again.path), again.sizeBytes, { signal: unaborted() });
     verifyUploaded(await client.show(id), again);
   });
 
@@ -84,7 +86,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     await truncate(spooled.path, sizeBytes);
     const { id } = await client.create(FORMATS);
     let deletion: Promise<void> | undefined;
-    const upload = client.uploadFile(id, spooled.path, sizeBytes, { signal: unaborted(), onProgress: () => void (deletion ??= client.delete(id)) });
+    const upload = client.upload(id, fileData(spooled.path), sizeBytes, { signal: unaborted(), onProgress: () => void (deletion ??= client.delete(id)) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('deleted while the upload was under way'), data: { retryable: false, imageStatus: 'missing' } });
     await deletion;
     expect(await client.settle(id, { timeoutMs: 1_000 })).toBeNull();
@@ -95,7 +97,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const id = await api.create();
     await api.upload(id, 'first');
     let bytes = 0;
-    const upload = client.uploadFile(id, spooled.path, spooled.sizeBytes, { signal: unaborted(), onProgress: (sent) => (bytes = sent) });
+    const upload = client.upload(id, fileData(spooled.path), spooled.sizeBytes, { signal: unaborted(), onProgress: (sent) => (bytes = sent) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('is not queued'), data: { status: 409, retryable: false, imageStatus: 'active' } });
     expect(bytes).toBe(0);
     expect(await client.settle(id, { timeoutMs: 0 })).toMatchObject({ status: 'active', size: 5 });
@@ -105,7 +107,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     const spooled = await spooledFile(randomBytes(1000));
     const id = await api.create();
     const other = await api.beginUpload(id, Buffer.alloc(10), 20);
-    await expect(client.uploadFile(id, spooled.path, spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ data: { status: 409, retryable: false, imageStatus: 'saving' } });
+    await expect(client.upload(id, fileData(spooled.path), spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ data: { status: 409, retryable: false, imageStatus: 'saving' } });
     await expect(client.settle(id, { timeoutMs: 0 })).rejects.toMatchObject({ httpStatus: 503, message: expect.stringContaining('still saving'), data: { retryable: true, imageStatus: 'saving' } });
     const settled = client.settle(id, { timeoutMs: 10_000 });
     expect((await other.finish(Buffer.alloc(10))).status).toBe(204);
@@ -115,17 +117,27 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
   test('a missing image, unset formats, a malformed id: refused with the reason', async () => {
     const spooled = await spooledFile(randomBytes(1000));
     const { id } = await client.create({});
-    await expect(client.uploadFile(MISSING, spooled.path, spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ data: { status: 404, retryable: false, imageStatus: 'missing' } });
-    await expect(client.uploadFile(id, spooled.path, spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ message: expect.stringContaining('disk_format, container_format must be set'), data: { status: 400, retryable: false, imageStatus: 'queued' } });
-    await expect(client.uploadFile('../images', spooled.path, spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ httpStatus: 400 });
+    await expect(client.upload(MISSING, fileData(spooled.path), spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ data: { status: 404, retryable: false, imageStatus: 'missing' } });
+    await expect(client.upload(id, fileData(spooled.path), spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ message: expect.stringContaining('disk_format, container_format must be set'), data: { status: 400, retryable: false, imageStatus: 'queued' } });
+    await expect(client.upload('../images', fileData(spooled.path), spooled.sizeBytes, { signal: unaborted() })).rejects.toMatchObject({ httpStatus: 400 });
     await expect(client.show('..%2fx')).rejects.toMatchObject({ httpStatus: 400 });
   });
 
-  test('a spooled file of another size is not uploaded at all', async () => {
+  test('a file that is shorter than was announced leaves the image queued', async () => {
     const spooled = await spooledFile(randomBytes(1000));
-    const id = await api.create();
-    await expect(client.uploadFile(id, spooled.path, 2000, { signal: unaborted() })).rejects.toMatchObject({ message: expect.stringContaining('holds 1000 bytes, expected 2000'), data: { retryable: false } });
-    expect(await api.status(id)).toBe('queued');
+    const { id } = await client.create(FORMATS);
+    await expect(client.upload(id, fileData(spooled.path), 2000, { signal: unaborted() })).rejects.toMatchObject({ data: { status: null } });
+    expect(await client.settle(id, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
+  });
+
+  test('data that say themselves that they are not what they should be: not tried again, with their reason', async () => {
+    const { id } = await client.create(FORMATS);
+    async function* damaged(): AsyncGenerator<Buffer> {
+      yield randomBytes(1000);
+      throw new OperationFailedError('the disk has changed them', { retryable: false });
+    }
+    await expect(client.upload(id, dataOf(damaged()), 2000, { signal: unaborted() })).rejects.toMatchObject({ message: expect.stringContaining('the disk has changed them'), data: { status: null, retryable: false } });
+    expect(await client.settle(id, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
   });
 
   test('formats are set and taken back, images listed over pages, deactivated and deleted', async () => {
@@ -157,7 +169,7 @@ test('a Glance that is killed while it receives data never frees the image: wait
     await truncate(path, 1024 ** 3);
     const { id } = await client.create(FORMATS);
     let killing: Promise<void> | undefined;
-    const upload = client.uploadFile(id, path, 1024 ** 3, { signal: unaborted(), onProgress: () => void (killing ??= glance.kill()) });
+    const upload = client.upload(id, fileData(path), 1024 ** 3, { signal: unaborted(), onProgress: () => void (killing ??= glance.kill()) });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('connection to the image service failed'), data: { retryable: true, status: null, imageStatus: 'unknown' } });
     await killing;
     await glance.start();

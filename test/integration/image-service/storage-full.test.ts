@@ -10,6 +10,7 @@ import { runProgram } from '../../../protocol/program.ts';
 import { describeWhere } from '../../machine-needs.ts';
 import { ImageApi } from './image-api.ts';
 import { SERVER_KINDS, type RunningServer } from './servers.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 const MIB = 1024 ** 2;
 
@@ -52,7 +53,7 @@ describeWhere(['root'], 'a file system without room', () => describe.each(SERVER
     const path = join(directory, 'large');
     await writeFile(path, Buffer.alloc(32 * MIB));
     const { id } = await client.create({ disk_format: 'raw', container_format: 'bare' });
-    const upload = client.uploadFile(id, path, 32 * MIB, { signal: new AbortController().signal });
+    const upload = client.upload(id, fileData(path), 32 * MIB, { signal: new AbortController().signal });
     await expect(upload).rejects.toMatchObject({ message: expect.stringContaining('has no room for it'), data: { status: 413, retryable: false } });
     expect(await client.settle(id, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
   });

@@ -12,6 +12,7 @@ import { GlanceClient } from '../../../image-service/client.ts';
 import { createImageServer, type ImageServer } from '../../../image-service/embedded/server.ts';
 import { noToken } from '../../../image-service/token-provider.ts';
 import { createLogger } from '../../../protocol/log.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 const log = createLogger('tls', 'silent');
 const DATA = randomBytes(100_000);
@@ -41,13 +42,13 @@ const client = (trust: { ca?: string; insecure?: boolean }): GlanceClient => new
 test.each([['the certificate is given', () => ({ ca: certificate })], ['any certificate is trusted by configuration', () => ({ insecure: true })]])('data goes both ways when %s', async (_how, trust) => {
   const images = client(trust());
   const { id } = await images.create({ disk_format: 'raw', container_format: 'bare' });
-  await images.uploadFile(id, join(directory, 'spooled'), DATA.length, { signal: new AbortController().signal });
+  await images.upload(id, fileData(join(directory, 'spooled')), DATA.length, { signal: new AbortController().signal });
   expect(await images.download(id, createWriteStream('/dev/null'))).toEqual({ sizeBytes: DATA.length, hashValue: createHash('sha512').update(DATA).digest('hex') });
 });
 
 test('a certificate that nobody vouches for is refused, and no data is sent', async () => {
   const { id } = await client({ ca: certificate }).create({ disk_format: 'raw', container_format: 'bare' });
   await expect(client({}).show(id)).rejects.toMatchObject({ httpStatus: 503, message: expect.stringMatching(/self-signed certificate/i) });
-  await expect(client({}).uploadFile(id, join(directory, 'spooled'), DATA.length, { signal: new AbortController().signal })).rejects.toMatchObject({ message: expect.stringMatching(/self-signed certificate/i), data: { status: null, imageStatus: 'unknown' } });
+  await expect(client({}).upload(id, fileData(join(directory, 'spooled')), DATA.length, { signal: new AbortController().signal })).rejects.toMatchObject({ message: expect.stringMatching(/self-signed certificate/i), data: { status: null, imageStatus: 'unknown' } });
   expect((await client({ ca: certificate }).show(id))?.status).toBe('queued');
 });

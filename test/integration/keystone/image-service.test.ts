@@ -16,6 +16,7 @@ import type { Person } from '../../peers/keystone-directory.ts';
 import { startKeystone, type Keystone } from '../../peers/keystone.ts';
 import { ConductorProcess } from '../../rig/conductor-process.ts';
 import { until } from '../../rig/until.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 /** A Keystone of Python takes its time on a busy machine. */
 const PATIENCE_MS = 180_000;
@@ -56,7 +57,7 @@ const byPassword = (person: Person, project: string, secret = person.password): 
 const open = (credentials: KeystoneOptions['credentials'], more: Partial<KeystoneOptions> = {}): KeystoneSession => new KeystoneSession({ authUrl: keystone.authUrl, credentials, configKey: 'image_service.keystone', interface: 'public', timeoutMs: 30_000, ...more });
 const clientOf = (session: KeystoneSession): GlanceClient => new GlanceClient({ url: () => session.endpoint('image'), token: session, timeoutMs: 30_000, log: createLogger('test', 'silent') });
 const holder = (client: GlanceClient, name: string): Promise<Image> => client.create({ name, disk_format: 'qcow2', container_format: 'bare' });
-const upload = (client: GlanceClient, id: string): Promise<void> => client.uploadFile(id, path, CONTENT.length, { signal: new AbortController().signal });
+const upload = (client: GlanceClient, id: string): Promise<void> => client.upload(id, fileData(path), CONTENT.length, { signal: new AbortController().signal });
 const verify = (client: GlanceClient, id: string): Promise<void> => client.verify(id, { sizeBytes: CONTENT.length, osHashValue: createHash('sha512').update(CONTENT).digest('hex') });
 
 describe('the image client', () => {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from '../../../protocol/program.ts';
@@ -42,16 +42,5 @@ export class LoopDisk {
 
   async detach(): Promise<void> {
     await runProgram('losetup', ['--detach', this.device], { timeoutMs: TIMEOUT_MS });
-  }
-}
-
-export async function sha512Of(path: string): Promise<string> {
-  const file = await open(path, 'r');
-  try {
-    const hash = createHash('sha512');
-    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk as Buffer);
-    return hash.digest('hex');
-  } finally {
-    await file.close();
   }
 }

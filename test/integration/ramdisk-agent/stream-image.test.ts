@@ -7,7 +7,8 @@ import { streamImageResultSchema } from '../../../protocol/agent-api.ts';
 import { runProgram } from '../../../protocol/program.ts';
 import { until } from '../../rig/until.ts';
 import { AgentStage, processesNaming, type StageOptions } from './agent-stage.ts';
-import { LoopDisk, sha512Of } from './loop-disk.ts';
+import { proofOf } from '../../rig/proof-of.ts';
+import { LoopDisk } from './loop-disk.ts';
 
 const MIB = 1024 ** 2;
 const DATA_BYTES = 40 * MIB;
@@ -65,7 +66,7 @@ describe('snapshot.stream_image', () => {
     expect(report).toMatchObject({ id, command_name: 'stream_image', command_status: 'SUCCEEDED', command_error: null });
     const result = streamImageResultSchema.parse(report.command_result);
     const received = await stage.share.received(stage.snapshotUuid, stage.imageName);
-    expect(result).toMatchObject({ image_name: stage.imageName, size_bytes: received!.sizeBytes, os_hash_value: await sha512Of(received!.path), virtual_size_bytes: disk.sizeBytes, disk: { name: disk.device, size_bytes: disk.sizeBytes }, inventory: { disks: [{ name: disk.device, size: disk.sizeBytes }], boot: { current_boot_mode: 'bios' } } });
+    expect(result).toMatchObject({ image_name: stage.imageName, size_bytes: received!.sizeBytes, proof: await proofOf(received!.path, result.proof), virtual_size_bytes: disk.sizeBytes, disk: { name: disk.device, size_bytes: disk.sizeBytes }, inventory: { disks: [{ name: disk.device, size: disk.sizeBytes }], boot: { current_boot_mode: 'bios' } } });
     await expect(runProgram('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', disk.imagePath, received!.path], { timeoutMs: 60_000 })).resolves.toMatchObject({ exitCode: 0 });
     expect(await stage.leftovers()).toEqual([]);
   });
@@ -114,7 +115,8 @@ describe('snapshot.stream_image', () => {
     const report = await stage.ended(id);
     expect(report).toMatchObject({ command_status: 'SUCCEEDED' });
     const received = await stage.share.received(stage.snapshotUuid, stage.imageName);
-    expect(report.command_result).toMatchObject({ os_hash_value: await sha512Of(received!.path) });
+    const { proof } = streamImageResultSchema.parse(report.command_result);
+    expect(proof).toEqual(await proofOf(received!.path, proof));
   });
 
   test('fails when the share cannot be reached, although mount exits 0', async () => {

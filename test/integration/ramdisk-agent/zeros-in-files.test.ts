@@ -10,7 +10,8 @@ import { ProgressClock } from '../../../ramdisk-agent/progress-clock.ts';
 import { describeWhere } from '../../machine-needs.ts';
 import { ServedShare } from '../../unit/webdav/served-share.ts';
 import { digestsOf, makeDisk, mounted, run } from './extent-map/test-disk.ts';
-import { LoopDisk, sha512Of } from './loop-disk.ts';
+import { proofOf } from '../../rig/proof-of.ts';
+import { LoopDisk } from './loop-disk.ts';
 
 jest.setTimeout(120_000);
 
@@ -85,8 +86,8 @@ describeWhere(['root', 'loop'], 'a disk whose file system has', () => {
     };
     const captured = await captureByStream({ device, params, clock, progress });
     const received = await served.share.received(guest.uuid, 'disk.qcow2');
-    expect(received).toMatchObject({ sizeBytes: captured.sizeBytes, sha512: captured.sha512 });
-    expect(await sha512Of(received!.path)).toBe(captured.sha512);
+    expect(received).toMatchObject({ sizeBytes: captured.sizeBytes, proof: captured.proof.value });
+    expect(await proofOf(received!.path, captured.proof)).toEqual(captured.proof);
     return { ...captured, path: received!.path };
   }
 

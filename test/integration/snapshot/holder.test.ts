@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { SnapshotDiskRow } from '../../../conductor/db/rows.ts';
 import type { ImageService, SnapshotTask } from '../../../conductor/drivers/interfaces.ts';
 import { notingTaken, prepareHolder, resetHolder } from '../../../conductor/drivers/snapshot/image-upload.ts';
@@ -17,6 +16,7 @@ import { createLogger } from '../../../protocol/log.ts';
 import { PutServer } from '../../rig/put-server.ts';
 import { until } from '../../rig/until.ts';
 import { DATA, sha512, signal, TIMES } from '../destinations/contract.ts';
+import { dataOf } from '../../rig/image-data.ts';
 
 const log = createLogger('holder', 'silent');
 const clientOf = (url: string): GlanceClient => new GlanceClient({ url, token: noToken, timeoutMs: 5_000, log });
@@ -28,7 +28,7 @@ class Upload {
   #disk: SnapshotDiskRow;
 
   constructor(images: ImageService, imageRef: string, known: Partial<SnapshotDiskRow> = {}) {
-    this.#disk = { id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: DATA.length, virtualSizeBytes: null, osHashAlgo: 'sha512', osHashValue: sha512(DATA), device: null, report: null, receivedBy: null, ...known };
+    this.#disk = { id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: DATA.length, virtualSizeBytes: null, proof: null, osHashAlgo: 'sha512', osHashValue: sha512(DATA), device: null, report: null, receivedBy: null, ...known };
     const disk = (): SnapshotDiskRow => this.#disk;
     this.task = {
       images,
@@ -183,7 +183,7 @@ describe('a place on a server that writes in place, after a conductor that died 
   test('what somebody was faster with is kept, whatever was noted before', async () => {
     leave(DATA);
     const upload = new Upload(images, ref, { formatsSet: NOTED });
-    await expect(notingTaken(upload.task, upload.disk, () => images.uploadStream(ref, Readable.from([DATA]), DATA.length, { signal }))).rejects.toThrow(/nothing is overwritten/);
+    await expect(notingTaken(upload.task, upload.disk, () => images.upload(ref, dataOf([DATA]), DATA.length, { signal }))).rejects.toThrow(/nothing is overwritten/);
     await expect(new Upload(images, ref, { ...upload.disk, osHashValue: null }).reset()).rejects.toThrow(/may be somebody else's: they were left/);
     expect(server.stored.get(PATH)).toEqual(DATA);
   });

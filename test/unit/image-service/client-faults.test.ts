@@ -12,6 +12,7 @@ import { receiveData } from '../../../image-service/download.ts';
 import { openExchange } from '../../../image-service/exchange.ts';
 import { noToken, staticToken } from '../../../image-service/token-provider.ts';
 import { createLogger } from '../../../protocol/log.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 const ID = '11111111-1111-4111-8111-111111111111';
 const MIB = 1024 ** 2;
@@ -50,7 +51,7 @@ function image(fields: object): Handler {
 const answer = (status: number, body = ''): Handler => (_request, response) => void response.writeHead(status).end(body);
 async function upload(sizeBytes: number, options: Partial<GlanceClientOptions> = {}): Promise<void> {
   await truncate(path, sizeBytes);
-  await client(options).uploadFile(ID, path, sizeBytes, { signal: new AbortController().signal });
+  await client(options).upload(ID, fileData(path), sizeBytes, { signal: new AbortController().signal });
 }
 
 describe('uploading', () => {
@@ -91,13 +92,13 @@ describe('uploading', () => {
     const elsewhere = client();
     await new Promise((resolve) => service.close(resolve));
     await writeFile(path, 'x');
-    await expect(elsewhere.uploadFile(ID, path, 1, { signal: new AbortController().signal })).rejects.toMatchObject({ data: { retryable: true, status: null, imageStatus: 'unknown' } });
+    await expect(elsewhere.upload(ID, fileData(path), 1, { signal: new AbortController().signal })).rejects.toMatchObject({ data: { retryable: true, status: null, imageStatus: 'unknown' } });
     await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
   });
 
   test('an upload that is stopped before it begins sends nothing', async () => {
     await truncate(path, MIB);
-    await expect(client().uploadFile(ID, path, MIB, { signal: AbortSignal.abort() })).rejects.toMatchObject({ data: { stopped: true, retryable: false } });
+    await expect(client().upload(ID, fileData(path), MIB, { signal: AbortSignal.abort() })).rejects.toMatchObject({ data: { stopped: true, retryable: false } });
     expect(requests.filter(({ method }) => method === 'PUT')).toEqual([]);
   });
 });

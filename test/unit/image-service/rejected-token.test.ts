@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { GlanceClient } from '../../../image-service/client.ts';
 import { staticToken, type TokenProvider } from '../../../image-service/token-provider.ts';
 import { createLogger } from '../../../protocol/log.ts';
+import { fileData } from '../../rig/image-data.ts';
 
 const ID = '11111111-1111-4111-8111-111111111111';
 let directory: string;
@@ -54,7 +55,7 @@ class Tokens implements TokenProvider {
   reject = (token: string): void => void (token === `token-${this.#number}` && (this.#number += 1));
 }
 const client = (token: TokenProvider): GlanceClient => new GlanceClient({ url: async () => `http://127.0.0.1:${(service.address() as AddressInfo).port}/v2/`, token, timeoutMs: 5_000, log: createLogger('client', 'silent') });
-const upload = (token: TokenProvider): Promise<void> => client(token).uploadFile(ID, path, 3 * 1024 * 1024, { signal: new AbortController().signal });
+const upload = (token: TokenProvider): Promise<void> => client(token).upload(ID, fileData(path), 3 * 1024 * 1024, { signal: new AbortController().signal });
 
 test('a request is sent once more, with another token', async () => {
   expect(await client(new Tokens()).show(ID)).toMatchObject({ status: 'queued' });

@@ -22,7 +22,7 @@ describe('a file appears when it is complete', () => {
   test('201 for a new one, 200 for one that is replaced, for us only', async () => {
     expect(await put('disk.qcow2', 'first')).toBe(201);
     expect(await put('disk.qcow2', 'second')).toBe(200);
-    expect(await served.share.received(guest.uuid, 'disk.qcow2')).toEqual({ path: join(served.directory, guest.uuid, 'disk.qcow2'), sizeBytes: 6, sha512: sha512('second') });
+    expect(await served.share.received(guest.uuid, 'disk.qcow2')).toEqual({ path: join(served.directory, guest.uuid, 'disk.qcow2'), sizeBytes: 6, proof: sha512('second') });
     expect((await stat(join(served.directory, guest.uuid, 'disk.qcow2'))).mode & 0o777).toBe(0o600);
     expect((await stat(join(served.directory, guest.uuid))).mode & 0o777).toBe(0o700);
     await released();

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { DestinationImages } from '../../../../conductor/images/destinations/destination-images.ts';
 import { createDestinations } from '../../../../conductor/images/destinations/destinations.ts';
+import { dataOf } from '../../../rig/image-data.ts';
 
 test('an image that is gone as soon as it was written is no success, and worth another try', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'metalshot-vanished-'));
@@ -21,7 +21,7 @@ test('an image that is gone as soon as it was written is no success, and worth a
         return outcome;
       },
     }));
-    await expect(images.uploadStream(ref, Readable.from([Buffer.from('image')]), 5, { signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({ data: expect.objectContaining({ retryable: true }) });
+    await expect(images.upload(ref, dataOf([Buffer.from('image')]), 5, { signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({ data: expect.objectContaining({ retryable: true }) });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -1,0 +1,14 @@
+import { TableColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
+
+/** By what an agent tells that its image is whole, which is not always the image's digest. */
+export class ImageProof1764000000000 implements MigrationInterface {
+  readonly name = 'ImageProof1764000000000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.addColumn('snapshot_disks', new TableColumn({ name: 'proof', type: 'text', isNullable: true }));
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropColumn('snapshot_disks', 'proof');
+  }
+}

@@ -36,6 +36,7 @@ export async function measureCaptures({ rounds, share, fileSystem, machines, dis
       // the order changes, so that none always finds the machine in the better state
       for (const row of round % 2 === 1 ? rows : rows.toReversed()) {
         say(`round ${round} of ${rounds}: ${row.name}${row.machines > 1 ? `, ${row.machines} at once` : ''}`);
+        await run('sync', []); // nobody's disk is busy with what the row before has left to be written
         measured.push({ round, row: row.name, machines: row.machines, ...(await row.run(bench)) });
       }
     }

@@ -2,7 +2,7 @@
  * Uploads and downloads files of the given sizes with the built client and logs the process's largest resident set after each.
  * Arguments: directory of the built programs, URL, path of a sparse file, sizes in bytes.
  */
-import { createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { readFile, truncate, writeFile } from 'node:fs/promises';
 
 const [dist, url, path, ...sizes] = process.argv.slice(2);
@@ -16,7 +16,7 @@ await writeFile(path, '');
 for (const sizeBytes of sizes.map(Number)) {
   await truncate(path, sizeBytes);
   const { id } = await client.create({ disk_format: 'raw', container_format: 'bare' });
-  await client.uploadFile(id, path, sizeBytes, { signal: new AbortController().signal });
+  await client.upload(id, { name: path, open: () => createReadStream(path) }, sizeBytes, { signal: new AbortController().signal });
   const { sizeBytes: received } = await client.download(id, createWriteStream('/dev/null'));
   const [, peakKib] = /VmHWM:\s+(\d+)/.exec(await readFile('/proc/self/status', 'utf8'));
   log.info({ sizeBytes, received, peakBytes: Number(peakKib) * 1024 }, 'transferred');

@@ -129,6 +129,7 @@ export class GlanceClient {
    * @throws OperationFailedError with UploadFailureData: the image is read again after every failure.
    */
   async upload(imageId: string, source: ImageData, sizeBytes: number, { signal, onProgress, answerTimeoutMs = this.#options.answerTimeoutMs ?? 600_000 }: TransferOptions<AbortSignal> & { answerTimeoutMs?: number }): Promise<void> {
+    if (sizeBytes < 1) throw new InvalidParameterError(`Expected data for image ${imageId}, found ${sizeBytes} bytes.`, { image: imageId, retryable: false }); // the service would take nothing for an image
     const target = imagePath(imageId, '/file');
     const { stallTimeoutMs = 120_000, log } = this.#options;
     const url = await this.#url();

@@ -28,7 +28,7 @@ function judge(failure: Answer | Error, imageStatus: StatusAfter): { reason: str
   if (imageStatus === 'missing') return { reason: 'the image was deleted while the upload was under way, or never existed', retryable: false };
   if (failure instanceof Error) {
     if (failure instanceof OperationFailedError && failure.data.stopped === true) return { reason: 'it was stopped', retryable: false };
-    if (failure instanceof OperationFailedError && failure.data.retryable === false) return { reason: 'the data could not be sent', retryable: false };
+    if (failure instanceof OperationFailedError && failure.data.unreadable === true) return { reason: 'the data could not be read', retryable: failure.data.retryable !== false };
     return { reason: 'the connection to the image service failed', retryable: true };
   }
   const { status } = failure;

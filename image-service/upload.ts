@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { OperationFailedError } from '../protocol/errors.ts';
+import { MetalshotError, OperationFailedError, messageOf } from '../protocol/errors.ts';
 import type { ImageData } from '../protocol/image.ts';
 import { StallTimer } from './exchange.ts';
 
@@ -52,7 +52,7 @@ export async function sendData(request: ClientRequest, source: ImageData, sizeBy
     const refusal = await Promise.race([answer, mayContinue(request)]);
     if (refusal !== undefined) return refusal;
     const data = source.open();
-    data.once('error', (error) => request.destroy(error)); // the pipeline would end it without a reason
+    data.once('error', (error) => request.destroy(unreadable(source, error))); // the pipeline would end it without a reason
     const sending = pipeline(data, meter, request);
     sending.catch(() => undefined); // its error is the request's, which `answer` rejects with
     const early = await Promise.race([answer, sending.then(() => undefined, () => answer)]);
@@ -66,6 +66,9 @@ export async function sendData(request: ClientRequest, source: ImageData, sizeBy
     request.destroy();
   }
 }
+
+const unreadable = ({ name }: ImageData, error: Error): OperationFailedError =>
+  new OperationFailedError(`${name} could not be read: ${messageOf(error)}`, { ...(error instanceof MetalshotError ? error.data : {}), source: name, unreadable: true }, error);
 
 const mayContinue = (request: ClientRequest): Promise<undefined> =>
   new Promise((resolve) => {

@@ -33,6 +33,6 @@ export const IMAGE_HASH_ALGO = 'sha512';
 export interface ImageData {
   /** For messages: a file's path, for example. */
   name: string;
-  /** Called when the data may go out; whoever calls it destroys what it gets on every path that ends early. */
+  /** Called when the data may go out; whoever calls it destroys what it gets on every path that ends early. Of what can be had only once, a second call gives what has ended already. */
   open(): Readable;
 }

@@ -24,7 +24,9 @@ export function announcedImage({ headers }: IncomingMessage): StreamedImage | nu
   const encoding = (headers['content-encoding'] ?? 'identity') as ImageEncoding;
   if (!IMAGE_ENCODINGS.includes(encoding)) throw new InvalidParameterError(`Content-Encoding: expected one of ${IMAGE_ENCODINGS.join(', ')}, found ${JSON.stringify(encoding)}.`);
   const key = headers[IMAGE_KEY_HEADER.toLowerCase()];
-  if (!isMacKey(key)) throw new InvalidParameterError(`${IMAGE_KEY_HEADER}: expected a key of 64 hex digits, found ${key === undefined ? 'none' : 'another value'}. A ramdisk has to be as old as its conductor: build it again.`);
+  // not 400, after which an agent tries the mount: the report of one that old is none for us
+  if (key === undefined) throw new MetalshotError('UpgradeRequired', 426, `${IMAGE_KEY_HEADER} is missing: a ramdisk has to be of the same version as its conductor. Build it again.`);
+  if (!isMacKey(key)) throw new InvalidParameterError(`${IMAGE_KEY_HEADER}: expected a key of 64 hex digits, found another value.`);
   return { sizeBytes, encoding, key };
 }
 

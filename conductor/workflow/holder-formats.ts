@@ -1,6 +1,7 @@
 import { deadline } from '../../protocol/deadline.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { SnapshotDiskRow, SnapshotRow } from '../db/rows.ts';
+import { isWhatWasCaptured } from '../drivers/snapshot/image-upload.ts';
 import { noteEvent } from './history-lines.ts';
 import type { WorkflowParts } from './parts.ts';
 
@@ -37,7 +38,7 @@ export class HolderFormats {
       const image = await images.settle(disk.imageRef, { timeoutMs: 0, ours: null, signal });
       const isLeft = image?.status === 'queued';
       if (isLeft) await images.setFormats(disk.imageRef, Object.fromEntries(disk.formatsSet.map((name) => [name, null])), signal);
-      if (image?.status === 'active' && (disk.osHashValue === null || image.os_hash_value !== disk.osHashValue)) {
+      if (image?.status === 'active' && !isWhatWasCaptured(disk, image)) {
         await noteEvent(this.#parts, { id: snapshot.nodeId }, 'conductor', `Image ${disk.imageRef} has data that are not proven to be what the failed snapshot ${snapshot.uuid} captured: unless a later snapshot or somebody else put them there, that snapshot did before its end. Look at them, and remove them if nobody needs them.`);
       }
       await db.snapshots.updateDisk(snapshot.id, disk.position, { formatsSet: [] });

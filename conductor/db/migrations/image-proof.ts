@@ -6,6 +6,8 @@ export class ImageProof1764000000000 implements MigrationInterface {
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.addColumn('snapshot_disks', new TableColumn({ name: 'proof', type: 'text', isNullable: true }));
+    // images that lie on the spool just now
+    await runner.query(`UPDATE snapshot_disks SET proof = REPLACE('{"algo":"sha512","value":"HEX"}', 'HEX', os_hash_value) WHERE os_hash_value IS NOT NULL`);
   }
 
   async down(runner: QueryRunner): Promise<void> {

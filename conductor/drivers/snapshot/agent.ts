@@ -124,18 +124,16 @@ async function poll(task: SnapshotTask): Promise<'wait' | 'continue'> {
   await task.saveDisk(0, {
     sizeBytes: result.data.size_bytes,
     virtualSizeBytes: result.data.virtual_size_bytes,
-    ...proofFields(task.snapshot.disks[0], result.data.proof),
+    ...proofFields(result.data.proof),
     device: result.data.disk,
     report: captured ?? null,
   });
   return 'continue';
 }
 
-/** A file's proof is the image's digest. That of a stream is known of what was relayed; of what is on the spool it is made when that is uploaded. */
-function proofFields(disk: SnapshotDiskRow | undefined, proof: ImageProof): Pick<SnapshotDiskRow, 'proof'> & Partial<Pick<SnapshotDiskRow, 'osHashAlgo' | 'osHashValue'>> {
-  if (proof.algo === IMAGE_HASH_ALGO) return { proof, osHashAlgo: proof.algo, osHashValue: proof.value };
-  return disk?.receivedBy === 'relay' ? { proof } : { proof, osHashAlgo: null, osHashValue: null };
-}
+/** A file's proof is the image's digest; a stream's says nothing of that, and a relay, which knows it, may have noted it meanwhile. */
+const proofFields = (proof: ImageProof): Pick<SnapshotDiskRow, 'proof'> & Partial<Pick<SnapshotDiskRow, 'osHashAlgo' | 'osHashValue'>> =>
+  proof.algo === IMAGE_HASH_ALGO ? { proof, osHashAlgo: proof.algo, osHashValue: proof.value } : { proof };
 
 /** What was predicted of a stream says nothing of a capture that went on through the mount. */
 const MOUNT_STEPS: readonly StreamImageProgress['phase'][] = ['mounting', 'converting', 'uploading'];

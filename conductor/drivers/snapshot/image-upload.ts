@@ -115,20 +115,23 @@ async function setMissingFormats(task: SnapshotTask, disk: SnapshotDiskRow, imag
 }
 
 /**
- * Leaves the holder as it was found. One that is `active` with other data than was captured must not be taken for a
+ * Leaves the holder as it was found. One that is `active` with data that are not proven to be what was captured must not be taken for a
  * snapshot by anybody: it is deactivated, and named.
  * @throws MetalshotError when the image service can not be asked, or an image stays behind.
  */
 export async function resetHolder(task: SnapshotTask, disk: SnapshotDiskRow): Promise<void> {
   if (disk.sizeBytes === null && disk.formatsSet.length === 0) return; // nothing was ever sent to it
-  const { imageRef, formatsSet, osHashValue } = disk;
+  const { imageRef, formatsSet } = disk;
   const image = await settle(task, disk, task.signal);
-  const isOther = image?.status === 'active' && (osHashValue === null || image.os_hash_value !== osHashValue); // otherwise the upload itself had succeeded
+  const isOther = image?.status === 'active' && !isWhatWasCaptured(disk, image); // otherwise the upload itself had succeeded
   if (isOther) await task.images.deactivate(imageRef, { ours: sentTo(task, disk), signal: task.signal });
   if (image?.status === 'queued' && formatsSet.length > 0) await task.images.setFormats(imageRef, Object.fromEntries(formatsSet.map((name) => [name, null])), task.signal);
   await noneLeft(task, disk); // formats belong to data
-  if (isOther && (await task.images.show(imageRef, task.signal))?.status === 'deactivated') throw new OperationFailedError(`image ${imageRef} holds other data than was captured and was deactivated; delete it`);
+  if (isOther && (await task.images.show(imageRef, task.signal))?.status === 'deactivated') throw new OperationFailedError(`image ${imageRef} holds data that are not proven to be what was captured and was deactivated; delete it`);
 }
+
+/** A digest that is known before the agent has reported is of a relay whose sender may have missed the answer, and sent something else since. */
+export const isWhatWasCaptured = ({ proof, osHashValue }: Readonly<SnapshotDiskRow>, image: Image): boolean => proof !== null && osHashValue !== null && image.os_hash_value === osHashValue;
 
 /** What is not noted here is taken back later, as long as it takes (workflow/holder-formats.ts). */
 const noneLeft = (task: SnapshotTask, { position }: SnapshotDiskRow): Promise<void> => task.saveDisk(position, { formatsSet: [] });

@@ -1,4 +1,5 @@
 import { OperationFailedError } from '../../../protocol/errors.ts';
+import { IMAGE_HASH_ALGO } from '../../../protocol/image.ts';
 import type { SnapshotDiskRow } from '../../db/rows.ts';
 import type { Outcome, SnapshotTask } from '../interfaces.ts';
 import { readSpooled, readThrough, reportedProof } from './spooled-image.ts';
@@ -22,9 +23,8 @@ async function confirmSpooled(task: SnapshotTask, disk: SnapshotDiskRow): Promis
   if (!file) throw new OperationFailedError(`The agent reported success, but the share has not received ${imageName}`);
   if (file.sizeBytes !== disk.sizeBytes) throw new OperationFailedError(`The share holds ${file.sizeBytes} bytes of ${imageName}, the agent sent ${disk.sizeBytes}: the transfer was cut`);
   const proof = reportedProof(disk);
-  if (file.proof === undefined) await readThrough(readSpooled({ ...file, proof }), task.signal); // received before a restart
-  else if (file.proof !== proof.value) throw new OperationFailedError(`${imageName} on the share has ${proof.algo} ${file.proof}, the agent reports ${proof.value}: the data was changed on its way`);
-  await task.saveDisk(position, { receivedBy: 'spool' });
+  if (file.proof !== proof.value) await readThrough(readSpooled({ ...file, proof }), task.signal); // received before a restart, or as another sending of the same image
+  await task.saveDisk(position, { receivedBy: 'spool', ...(proof.algo === IMAGE_HASH_ALGO ? {} : { osHashAlgo: null, osHashValue: null }) }); // made when it is uploaded; what is known is of a relay that failed
 }
 
 /** Nothing is on the spool: the image service itself says what it has, and that has to be what came with the agent's code (image-receiver.ts). */

@@ -24,10 +24,11 @@ export function reportedProof({ imageName, proof }: Readonly<SnapshotDiskRow>): 
   return told.data;
 }
 
-/** @throws OperationFailedError when it is not there any more. */
+/** @throws OperationFailedError when it is not there any more, or not with the length that the agent has sent. */
 export async function spooledImage(task: SnapshotTask, disk: SnapshotDiskRow): Promise<SpooledImage> {
   const file = await task.share.received(task.snapshot.uuid, disk.imageName);
   if (!file) throw new OperationFailedError(`the intermediate image ${disk.imageName} is gone from the spool`, { retryable: false });
+  if (file.sizeBytes !== disk.sizeBytes) throw new OperationFailedError(`the intermediate image ${disk.imageName} has ${file.sizeBytes} bytes on the spool, the agent sent ${disk.sizeBytes}: it was changed since it came`, { retryable: false });
   return { path: file.path, sizeBytes: file.sizeBytes, proof: reportedProof(disk) };
 }
 

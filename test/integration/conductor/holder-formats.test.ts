@@ -145,12 +145,13 @@ test('a holder that is still saving keeps its formats until the service has roll
 });
 
 test.each([
-  ['although nobody knows what was captured', true, null],
-  ['with other data than were captured', true, 'ab'.repeat(64)],
-  ['with what was captured', false, DIGEST],
-])('an image that became active %s stays as it is; history tells of it: %s', async (_which, isTold, osHashValue) => {
+  ['although nobody knows what was captured', true, null, true],
+  ['with other data than were captured', true, 'ab'.repeat(64), true],
+  ['with what came before the agent failed', true, DIGEST, false],
+  ['with what was captured', false, DIGEST, true],
+])('an image that became active %s stays as it is; history tells of it: %s', async (_which, isTold, osHashValue, isReported) => {
   const { holder, snapshot } = await failWithFormatsLeft();
-  await stage.db.snapshots.updateDisk(snapshot.id, 0, { osHashValue });
+  await stage.db.snapshots.updateDisk(snapshot.id, 0, { osHashValue, proof: isReported ? { algo: 'sha512', value: DIGEST } : null });
   const upload = beginUpload(holder, DATA);
   upload.finish();
   await becomes(holder, 'active');

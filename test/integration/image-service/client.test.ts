@@ -123,6 +123,12 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
     await expect(client.show('..%2fx')).rejects.toMatchObject({ httpStatus: 400 });
   });
 
+  test('nothing is not uploaded: the service would take it for an image', async () => {
+    const { id } = await client.create(FORMATS);
+    await expect(client.upload(id, dataOf([]), 0, { signal: unaborted() })).rejects.toMatchObject({ httpStatus: 400, data: { retryable: false } });
+    expect(await client.show(id)).toMatchObject({ status: 'queued' });
+  });
+
   test('a file that is shorter than was announced leaves the image queued', async () => {
     const spooled = await spooledFile(randomBytes(1000));
     const { id } = await client.create(FORMATS);
@@ -136,7 +142,7 @@ describe.each(SERVER_KINDS)('$name', (kind) => {
       yield randomBytes(1000);
       throw new OperationFailedError('the disk has changed them', { retryable: false });
     }
-    await expect(client.upload(id, dataOf(damaged()), 2000, { signal: unaborted() })).rejects.toMatchObject({ message: expect.stringContaining('the disk has changed them'), data: { status: null, retryable: false } });
+    await expect(client.upload(id, dataOf(damaged()), 2000, { signal: unaborted() })).rejects.toMatchObject({ message: expect.stringMatching(/the data could not be read .*the stream could not be read: the disk has changed them/), data: { status: null, retryable: false } });
     expect(await client.settle(id, { timeoutMs: 10_000 })).toMatchObject({ status: 'queued' });
   });
 

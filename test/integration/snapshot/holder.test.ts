@@ -28,7 +28,7 @@ class Upload {
   #disk: SnapshotDiskRow;
 
   constructor(images: ImageService, imageRef: string, known: Partial<SnapshotDiskRow> = {}) {
-    this.#disk = { id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: DATA.length, virtualSizeBytes: null, proof: null, osHashAlgo: 'sha512', osHashValue: sha512(DATA), device: null, report: null, receivedBy: null, ...known };
+    this.#disk = { id: 1, snapshotId: 1, position: 0, imageRef, heldImageRef: imageRef, imageName: 'i', formatsSet: [], sizeBytes: DATA.length, virtualSizeBytes: null, proof: { algo: 'sha512', value: sha512(DATA) }, osHashAlgo: 'sha512', osHashValue: sha512(DATA), device: null, report: null, receivedBy: null, ...known };
     const disk = (): SnapshotDiskRow => this.#disk;
     this.task = {
       images,
@@ -95,10 +95,13 @@ describe('an image of the image service', () => {
     await expect(upload.prepare()).rejects.toMatchObject({ data: { retryable: true }, message: expect.stringMatching(/still saving/) });
   });
 
-  test('that became active while nobody knew what was captured is deactivated, and named', async () => {
+  test.each([
+    ['while nobody knew what was captured', { osHashValue: null }],
+    ['by a relay whose sender missed the answer, and has failed since', { proof: null }],
+  ])('that became active %s is deactivated, and named', async (_how, known) => {
     put.end(DATA.subarray(1_000));
     await until('the image is active', async () => (await images.show(id))?.status === 'active');
-    await expect(new Upload(images, id, { osHashValue: null }).reset()).rejects.toThrow(/was deactivated; delete it/);
+    await expect(new Upload(images, id, known).reset()).rejects.toThrow(/was deactivated; delete it/);
     expect((await images.show(id))?.status).toBe('deactivated');
   });
 

@@ -144,10 +144,12 @@ describe.each([
     await until('the holder is queued again', async () => ((await holder()) as { status: string }).status === 'queued');
   });
 
-  test('never becomes an image when it is cut on the spool', async () => {
-    await truncate(path(), IMAGE.length - 1);
-    await expect(upload()).rejects.toThrow(/could not be uploaded/);
-    await until('the holder is queued again', async () => ((await holder()) as { status: string }).status === 'queued');
+  test.each([['by a byte', IMAGE.length - 1], ['wholly', 0]])('never becomes an image when it is cut on the spool %s: nothing is sent', async (_how, sizeBytes) => {
+    await confirmIntermediateImage(task());
+    await truncate(path(), sizeBytes);
+    await expect(upload()).rejects.toThrow(`has ${sizeBytes} bytes on the spool, the agent sent ${IMAGE.length}`);
+    expect(uploads).toBe(0);
+    expect(await holder()).toMatchObject({ status: 'queued' });
   });
 
   test('is compared with what the holder has already, as that of a relay whose answer was lost', async () => {
@@ -180,6 +182,24 @@ async function openFiles(): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd');
   return await Promise.all(descriptors.map((descriptor) => readlink(`/proc/self/fd/${descriptor}`).catch(() => '')));
 }
+
+test('a stream that was sent twice is confirmed by whichever of its codes the agent reports', async () => {
+  await stream();
+  const { proof } = disk;
+  await stream();
+  noted({ proof });
+  await confirmIntermediateImage(task());
+  expect(disk.receivedBy).toBe('spool');
+});
+
+test('the digest of a relay that was followed by a stream to the spool is not taken for that of what is there', async () => {
+  await stream();
+  noted({ osHashAlgo: 'sha512', osHashValue: 'f'.repeat(128) });
+  await confirmIntermediateImage(task());
+  expect(disk).toMatchObject({ osHashAlgo: null, osHashValue: null });
+  await upload();
+  await expectActive();
+});
 
 test('the digest is noted before the image service has the last of the image: a conductor that dies then knows what is there', async () => {
   await stream();

@@ -29,6 +29,12 @@ describe('a failed upload says whether another try makes sense', () => {
     expect(failure.message).toContain(`HTTP ${status}: the reason; the image is ${imageStatus} now`);
   });
 
+  test('data that could not be read are worth another try, unless whoever gives them says no', () => {
+    const failure = (data: object): unknown => uploadFailure(IMAGE, new OperationFailedError('/spool/x could not be read: EIO', { source: '/spool/x', unreadable: true, ...data }), 'queued');
+    expect(failure({})).toMatchObject({ message: expect.stringMatching(/the data could not be read \(.*EIO/), data: { retryable: true } });
+    expect(failure({ retryable: false })).toMatchObject({ data: { retryable: false } });
+  });
+
   test('a broken connection is worth another try, a stop is not', () => {
     expect(uploadFailure(IMAGE, new Error('read ECONNRESET'), 'saving').data).toMatchObject({ status: null, retryable: true });
     expect(uploadFailure(IMAGE, new OperationFailedError('The upload was stopped on request', { stopped: true }), 'queued').data).toMatchObject({ status: null, retryable: false, stopped: true });

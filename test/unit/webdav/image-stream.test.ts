@@ -120,7 +120,7 @@ describe('nothing is stored of an image', () => {
     ['no length', { sizeBytes: '' }, 400],
     ['a negative length', { sizeBytes: '-1' }, 400],
     ['a length beyond all numbers', { sizeBytes: '99999999999999999999' }, 400],
-    ['no key, as an older ramdisk sends it', { keyHeader: null }, 400],
+    ['no key, as an older ramdisk sends it', { keyHeader: null }, 426],
     ['a key that is none', { keyHeader: 'f'.repeat(63) }, 400],
     ['an encoding that nobody knows', { encoding: 'br' }, 400],
     ['more than the quota', { sizeBytes: 2 * 1024 ** 3 }, 507],

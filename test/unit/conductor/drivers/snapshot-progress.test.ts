@@ -1,6 +1,6 @@
 /** What the conductor makes of an agent's reports while the capture runs. */
 import { expect, test } from '@jest/globals';
-import type { SnapshotRow } from '../../../../conductor/db/rows.ts';
+import type { SnapshotDiskRow, SnapshotRow } from '../../../../conductor/db/rows.ts';
 import type { SnapshotTask } from '../../../../conductor/drivers/interfaces.ts';
 import { createAgentSnapshotDriver } from '../../../../conductor/drivers/snapshot/agent.ts';
 
@@ -20,4 +20,26 @@ test('what was predicted of a stream ends no capture that went on through the mo
   report = { phase: 'converting', bytes_done: 0, bytes_total: 5_000 };
   expect(await driver.poll(task)).toBe('wait');
   expect(snapshot.prediction).toBeNull();
+});
+
+test.each([
+  ['a stream, whose relay notes the digest while the agent is asked', { algo: 'aes-256-gmac', key: '0'.repeat(64), value: '1'.repeat(32) }, { osHashAlgo: 'sha512', osHashValue: 'ab' }],
+  ['a file of the mount', { algo: 'sha512', value: '2'.repeat(128) }, { osHashAlgo: 'sha512', osHashValue: '2'.repeat(128) }],
+])('a report that ends a capture takes nothing away that is known of the image: %s', async (_which, proof, digest) => {
+  let disk = { position: 0, receivedBy: null, osHashAlgo: null, osHashValue: null } as unknown as SnapshotDiskRow;
+  const save = (patch: Partial<SnapshotDiskRow>): void => void (disk = { ...disk, ...patch });
+  const seen = disk; // as the conductor saw it when it began to ask
+  const result = { image_name: 'i', size_bytes: 5, proof, virtual_size_bytes: 10, disk: { name: '/dev/sda', serial: null, wwn: null, model: null, size_bytes: 10, sector_size_bytes: 512 }, duration_s: 1 };
+  const task = {
+    snapshot: { commandId: 'c', phase: 'streaming', options: {}, disks: [seen] },
+    agent: {
+      status: () => {
+        if (proof.algo !== 'sha512') save({ receivedBy: 'relay', osHashAlgo: 'sha512', osHashValue: 'ab' });
+        return Promise.resolve({ command_status: 'SUCCEEDED', command_result: result });
+      },
+    },
+    saveDisk: (_position: number, patch: Partial<SnapshotDiskRow>) => Promise.resolve(save(patch)),
+  } as unknown as SnapshotTask;
+  expect(await createAgentSnapshotDriver({} as Parameters<typeof createAgentSnapshotDriver>[0]).poll(task)).toBe('continue');
+  expect(disk).toMatchObject({ sizeBytes: 5, proof, ...digest });
 });

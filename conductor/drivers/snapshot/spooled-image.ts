@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
 import { pipeline, Writable, type Readable } from 'node:stream';
 import { pipeline as piped } from 'node:stream/promises';
 import { OperationFailedError } from '../../../protocol/errors.ts';
@@ -39,7 +40,7 @@ export async function spooledImage(task: SnapshotTask, disk: SnapshotDiskRow): P
  */
 export function readSpooled({ path, sizeBytes, proof }: SpooledImage, onDigest?: EndProof['onDigest']): Readable {
   const check = (found: string): void => {
-    if (found !== proof.value) throw new OperationFailedError(`${path} has ${proof.algo} ${found}, the agent reports ${proof.value}: the data was changed on its way, or since`, { retryable: false });
+    if (found !== proof.value) throw new OperationFailedError(`${basename(path)} on the share has ${proof.algo} ${found}, the agent reports ${proof.value}: the data was changed on its way, or since`, { retryable: false });
   };
   const end = new ProvenEnd(sizeBytes, { meter: meterOf(proof), check, ...(onDigest ? { onDigest } : {}) });
   return pipeline(createReadStream(path, { highWaterMark: READ_SIZE_BYTES }), end, () => undefined); // whoever reads is told of an error

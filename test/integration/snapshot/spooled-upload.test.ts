@@ -113,7 +113,7 @@ describe.each([
 
   test('is not confirmed when the agent reports another one', async () => {
     noted({ proof: { ...disk.proof, value: disk.proof?.['algo'] === 'sha512' ? 'f'.repeat(128) : 'f'.repeat(32) } });
-    await expect(confirmIntermediateImage(task())).rejects.toThrow(/the agent reports f+: the data was changed on its way/);
+    await expect(confirmIntermediateImage(task())).rejects.toThrow(/^disk.qcow2 on the share has .* the agent reports f+: the data was changed on its way/);
   });
 
   test('is not confirmed without a report of what proves it', async () => {
